@@ -1,0 +1,337 @@
+"""The nouns that every room passes on: `Box`, `RangeTable`, `PointCloud`.
+
+Conventions, stated once: columns are x, y, z in nm; z is the pole axis and may be negative; boxes are half-open,
+``low <= position < high``; grids index ``[ix, iy, iz]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream.errors import RangingError
+
+FloatArray = npt.NDArray[np.float32]
+Triple = tuple[float, float, float]
+
+#: The role of an ion in an SDM: 0 host, 1 solute, 2 neither (not counted).
+HOST, SOLUTE, NEITHER = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Box:
+    """A half-open box, ``low <= position < high``.
+
+    Parameters
+    ----------
+    low, high : tuple of float
+        Corners in nm.
+
+    Raises
+    ------
+    ValueError
+        If a corner is not finite or ``high < low`` on an axis.
+
+    Examples
+    --------
+    >>> Box((0, 0, 0), (4, 4, 4)).volume_nm3
+    64.0
+    """
+
+    low: Triple
+    high: Triple
+
+    def __post_init__(self) -> None:
+        corners = np.array([self.low, self.high], dtype=np.float64)
+        if corners.shape != (2, 3) or not np.isfinite(corners).all() or (corners[1] < corners[0]).any():
+            raise ValueError(
+                f"A box needs two finite corners of three numbers with low <= high in nm, "
+                f"found low {self.low} and high {self.high}."
+            )
+        object.__setattr__(self, "low", tuple(map(float, corners[0])))
+        object.__setattr__(self, "high", tuple(map(float, corners[1])))
+
+    @property
+    def size_nm(self) -> Triple:
+        """Edge lengths in nm."""
+        x, y, z = (high - low for low, high in zip(self.low, self.high, strict=True))
+        return x, y, z
+
+    @property
+    def volume_nm3(self) -> float:
+        """Volume in nm³."""
+        return float(np.prod(self.size_nm))
+
+    def contains(self, position: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Tell which positions lie inside.
+
+        Parameters
+        ----------
+        position : array_like, (n, 3)
+            Positions in nm.
+
+        Returns
+        -------
+        ndarray of bool, (n,)
+        """
+        points = np.asarray(position)
+        inside: npt.NDArray[np.bool_] = ((points >= self.low) & (points < self.high)).all(axis=-1)
+        return inside
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """A closed ball, ``|position - centre| <= radius``.
+
+    Parameters
+    ----------
+    centre : tuple of float
+        Centre in nm.
+    radius_nm : float
+        Radius in nm, not negative.
+
+    Examples
+    --------
+    >>> Sphere((0, 0, 0), 2).bounds
+    Box(low=(-2.0, -2.0, -2.0), high=(2.0, 2.0, 2.0))
+    """
+
+    centre: Triple
+    radius_nm: float
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([*self.centre, self.radius_nm]).all() or self.radius_nm < 0:
+            raise ValueError(
+                f"A sphere needs a finite centre and a radius of at least 0 nm, "
+                f"found centre {self.centre} and radius {self.radius_nm}."
+            )
+
+    @property
+    def bounds(self) -> Box:
+        """The smallest box around it (whose high faces are open)."""
+        low = tuple(c - self.radius_nm for c in self.centre)
+        high = tuple(c + self.radius_nm for c in self.centre)
+        return Box(low, high)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Range:
+    """One interval of the mass spectrum, ``low_da <= m/q < high_da``, and the ion it stands for.
+
+    Parameters
+    ----------
+    low_da, high_da : float
+        Bounds in Da, inclusive below, exclusive above.
+    atoms : tuple of (str, int)
+        Element symbols and how many of each, such as ``(("Cr", 1), ("O", 2))``.
+    volume_nm3 : float
+        Ionic volume in nm³; 0 where the file gives none.
+    colour : str
+        Six hexadecimal digits, or an empty string where the file gives none.
+    """
+
+    low_da: float
+    high_da: float
+    atoms: tuple[tuple[str, int], ...]
+    volume_nm3: float = 0.0
+    colour: str = ""
+
+    @property
+    def ion(self) -> str:
+        """Name of the ion, such as ``CrO2``."""
+        return "".join(symbol + (str(count) if count > 1 else "") for symbol, count in self.atoms)
+
+
+@dataclass(frozen=True)
+class RangeTable:
+    """All ranges of a reconstruction, and the species table that follows from them.
+
+    Parameters
+    ----------
+    ranges : tuple of Range
+        Free of overlaps; sorted by `low_da` on construction.
+
+    Attributes
+    ----------
+    species : tuple of str
+        Ion names in order of first appearance in the file. Index 0 is ``"unranged"``.
+
+    Raises
+    ------
+    RangingError
+        If there is no range, if bounds are swapped, or if two ranges overlap.
+
+    Examples
+    --------
+    >>> table = RangeTable((Range(13.4, 13.6, (("Al", 1),)), Range(6.9, 7.1, (("Li", 1),))))
+    >>> table.species
+    ('unranged', 'Al', 'Li')
+    >>> table.bounds_da
+    array([[ 6.9,  7.1],
+           [13.4, 13.6]])
+    """
+
+    ranges: tuple[Range, ...]
+    species: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.ranges:
+            raise RangingError("The range table holds no range: at least one is needed to name an ion.")
+        names = dict.fromkeys(r.ion for r in self.ranges)
+        object.__setattr__(self, "species", ("unranged", *names))
+        ordered = tuple(sorted(self.ranges, key=lambda r: (r.low_da, r.high_da)))
+        for r in ordered:
+            if not 0 <= r.low_da < r.high_da < np.inf:
+                raise RangingError(
+                    f"The range of {r.ion} runs from {r.low_da} to {r.high_da} Da: "
+                    f"the lower bound must be at least 0 and below the upper one."
+                )
+        for a, b in zip(ordered, ordered[1:], strict=False):
+            if b.low_da < a.high_da:
+                raise RangingError(
+                    f"Two ranges overlap: {a.ion} {a.low_da}–{a.high_da} Da and {b.ion} {b.low_da}–{b.high_da} Da. "
+                    f"Every m/q must belong to one ion at most: move a bound in the range file."
+                )
+        object.__setattr__(self, "ranges", ordered)
+
+    @property
+    def bounds_da(self) -> npt.NDArray[np.float64]:
+        """Bounds in Da, (n, 2), ascending."""
+        return np.array([(r.low_da, r.high_da) for r in self.ranges], dtype=np.float64)
+
+    @property
+    def indices(self) -> npt.NDArray[np.uint8]:
+        """Species index of each range, (n,)."""
+        return np.array([self.species.index(r.ion) for r in self.ranges], dtype=np.uint8)
+
+    @property
+    def atoms(self) -> dict[str, tuple[tuple[str, int], ...]]:
+        """Atoms of each species: ``{"CrO2": (("Cr", 1), ("O", 2)), …}``."""
+        return {r.ion: r.atoms for r in self.ranges}
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """First colour that the file gives each species, six hexadecimal digits."""
+        found: dict[str, str] = {}
+        for r in self.ranges:
+            if r.colour:
+                found.setdefault(r.ion, r.colour)
+        return found
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """Ions in memory.
+
+    Parameters
+    ----------
+    position : ndarray of float32, (n, 3)
+        x, y, z in nm.
+    mass_to_charge : ndarray of float32, (n,)
+        m/q in Da.
+    species : ndarray of uint8, (n,)
+        Index into `species_names`; 0 = unranged.
+    species_names : tuple of str
+        Names; index 0 is ``"unranged"``.
+
+    Raises
+    ------
+    ValueError
+        If the lengths or shapes disagree, or a species index has no name.
+
+    Examples
+    --------
+    >>> cloud = PointCloud(np.zeros((2, 3), "f4"), np.ones(2, "f4"), np.array([0, 1], "u1"), ("unranged", "Al"))
+    >>> len(cloud)
+    2
+    """
+
+    position: FloatArray
+    mass_to_charge: FloatArray
+    species: npt.NDArray[np.uint8]
+    species_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.position)
+        shapes = (self.position.shape, self.mass_to_charge.shape, self.species.shape)
+        if shapes != ((n, 3), (n,), (n,)):
+            raise ValueError(f"A point cloud needs arrays of shape (n, 3), (n,), (n,), found {shapes}.")
+        if n and int(self.species.max()) >= len(self.species_names):
+            raise ValueError(
+                f"Species index {int(self.species.max())} has no name: only {len(self.species_names)} are given."
+            )
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def __getitem__(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> PointCloud:
+        """Return the ions of some rows."""
+        return PointCloud(
+            self.position[rows], self.mass_to_charge[rows], self.species[rows], self.species_names
+        )
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which species play host and which play solute when order is judged.
+
+    Parameters
+    ----------
+    host, solute : tuple of str
+        Species names. Several solutes count as one role.
+
+    Raises
+    ------
+    RangingError
+        If a role is empty or a species plays both.
+
+    Examples
+    --------
+    >>> Roles(("Al",), ("Li", "Mg")).of(("unranged", "Li", "Al", "H"))
+    array([2, 1, 0, 2], dtype=uint8)
+    """
+
+    host: tuple[str, ...]
+    solute: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        both = sorted(set(self.host) & set(self.solute))
+        if not self.host or not self.solute or both:
+            raise RangingError(
+                f"Order needs at least one host and one solute species, and no species may be both; "
+                f"found host {list(self.host)} and solute {list(self.solute)}."
+            )
+
+    def of(self, species_names: Sequence[str]) -> npt.NDArray[np.uint8]:
+        """Return the role of every species: 0 host, 1 solute, 2 neither.
+
+        Parameters
+        ----------
+        species_names : sequence of str
+            The species table.
+
+        Returns
+        -------
+        ndarray of uint8, (len(species_names),)
+
+        Raises
+        ------
+        RangingError
+            If a species is not in the table.
+        """
+        missing = [name for name in (*self.host, *self.solute) if name not in species_names]
+        if missing:
+            raise RangingError(
+                f"Species {', '.join(missing)} not among the ranged species. "
+                f"Found: {', '.join(species_names[1:])}. Choose --host and --solute from these."
+            )
+        role = np.full(len(species_names), NEITHER, dtype=np.uint8)
+        for index, name in enumerate(species_names):
+            if name in self.host:
+                role[index] = HOST
+            elif name in self.solute:
+                role[index] = SOLUTE
+        return role

@@ -1,0 +1,43 @@
+"""Build the compiled kernels in ``ext/``; everything else stands in pyproject.toml."""
+
+import os
+import sys
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# Setting APTSTREAM_CHECK=1 builds the kernels with bounds checks on: slower, for the tests only.
+CHECK = os.environ.get("APTSTREAM_CHECK", "0") == "1"
+
+# Exactness first: no reassociation and no fused multiply-add, so that the cell of an ion is the same
+# number on every machine. No errno and no traps, so that loops with square roots vectorise.
+FLAGS = [] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+
+
+def kernel(name: str, *c_sources: str) -> Extension:
+    """One extension module: its thin Cython face and the C it calls."""
+    return Extension(
+        f"aptstream.{name}",
+        sources=[f"ext/{name}.pyx", *(f"ext/{source}" for source in c_sources)],
+        include_dirs=["ext"],
+        depends=["ext/sdm_kernel.h"],
+        extra_compile_args=FLAGS,
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [kernel("_sdm", "sdm_kernel.c"), kernel("_kdtree"), kernel("_ions")],
+        include_path=["ext"],
+        build_dir="build",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": CHECK,
+            "wraparound": False,
+            "initializedcheck": CHECK,
+            "cdivision": True,
+            "embedsignature": True,
+            "freethreading_compatible": True,
+        },
+    )
+)
