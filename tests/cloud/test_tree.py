@@ -51,7 +51,7 @@ def test_sphere_equals_brute_force(position, centre, radius, leaf_size):
 
 @given(clouds.filter(len), st.data(), leaf_sizes)
 def test_regions_spanned_by_ions(position, data, leaf_size):
-    """Faces and surfaces pass through ions exactly: low belongs to the box, high does not, the sphere is closed."""
+    """Faces pass through ions exactly: low belongs to the box, high does not, the sphere is closed."""
     i, j = (data.draw(st.integers(0, len(position) - 1)) for _ in "ij")
     a, b = position[i].astype(float), position[j].astype(float)
     tree = PointTree(position, leaf_size)
