@@ -1,8 +1,8 @@
 """Extraction of free regions: the KD-tree against SciPy's, on the same ions, in one run.
 
-Ions lie at random at 33 per nm³; regions lie at random and wholly inside. SciPy answers a
-half-open box by its Chebyshev ball with the open faces masked off afterwards, a sphere by its ball; both answer by a sorted
-array. Making the region is part of the query.
+Ions lie at random at 33 per nm³; regions lie at random and wholly inside. SciPy answers a half-open box by
+its Chebyshev ball with the open faces masked off, a sphere by its ball. Both give sorted arrays, and making
+the region is part of the query.
 """
 
 from __future__ import annotations
