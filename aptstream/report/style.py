@@ -1,0 +1,116 @@
+"""What all figures share: sizes, colours, type, and how they become bytes and files."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+COLUMN_MM, PAGE_MM = 89.0, 183.0
+MM_PER_INCH = 25.4
+
+# Okabe and Ito's colours: told apart by every kind of colour vision, and in grey.
+BLUE, VERMILLION, GREY = "#0072b2", "#d55e00", "#6b6b6b"
+#: Fill of voxels without a value: not on the colour scale, which runs from white to blue.
+NOT_JUDGED = "#d9d4c7"
+
+# Any: matplotlib types the keys as a literal of every setting it knows, which differs between versions.
+STYLE: Any = {
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 5,
+    "axes.titlesize": 7,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
+    "font.size": 7,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "aptstream",
+    "xtick.labelsize": 6.5,
+    "xtick.major.width": 0.6,
+    "ytick.labelsize": 6.5,
+    "ytick.major.width": 0.6,
+    "ytick.minor.width": 0.4,
+}
+
+
+def blank(width_mm: float, height_mm: float) -> Figure:
+    """Make an empty figure of this size in mm, which arranges its axes itself."""
+    return Figure(figsize=(width_mm / MM_PER_INCH, height_mm / MM_PER_INCH), layout="constrained")
+
+
+def grouped(number: int) -> str:
+    """Write a whole number with thin spaces between thousands."""
+    return f"{number:,}".replace(",", "\u2009")
+
+
+def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write a figure as PNG (200 dpi) and PDF; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    stem : path
+        Path without the ending; its folder is made.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        The PNG and the PDF.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in save_figure(Figure(), folder + "/sizes")]
+    ['sizes.png', 'sizes.pdf']
+    """
+    target = Path(stem)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    for ending, data in (("png", figure_bytes(figure, "png")), ("pdf", figure_bytes(figure, "pdf"))):
+        path = target.with_name(f"{target.name}.{ending}")
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(data)
+        partial.replace(path)
+        written.append(path)
+    return written[0], written[1]
+
+
+@rc_context(STYLE)
+def figure_bytes(figure: Figure, form: str) -> bytes:
+    r"""Render a figure without dates or other traces of the moment.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    form : str
+        ``"png"`` (200 dpi), ``"pdf"`` or ``"svg"``.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> figure_bytes(Figure(), "png")[:4]
+    b'\x89PNG'
+    """
+    silent: dict[str, dict[str, Any]] = {
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+    }
+    target = io.BytesIO()
+    figure.savefig(target, format=form, dpi=200, metadata=silent[form])
+    return target.getvalue()
