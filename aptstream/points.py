@@ -182,6 +182,11 @@ class RangeTable:
             raise RangingError("The range table holds no range: at least one is needed to name an ion.")
         names = dict.fromkeys(r.ion for r in self.ranges)
         object.__setattr__(self, "species", ("unranged", *names))
+        if len(names) > 255:
+            raise RangingError(
+                f"The range table names {len(names)} species: at most 255 fit beside the unranged ions. "
+                f"Remove ranges of ions that do not matter."
+            )
         ordered = tuple(sorted(self.ranges, key=lambda r: (r.low_da, r.high_da)))
         for r in ordered:
             if not 0 <= r.low_da < r.high_da < np.inf:

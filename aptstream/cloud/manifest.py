@@ -1,0 +1,198 @@
+"""The manifest of a point store: what gives its arrays their meaning, and where they came from."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from aptstream.cloud.lattice import BRICK_NM, CELL_NM, Lattice
+from aptstream.errors import RangingError, StoreError
+from aptstream.io.arrays import damaged, load_metadata
+from aptstream.io.digest import canonical_json
+from aptstream.points import Range, RangeTable
+
+FORMAT = "aptstream-points"
+FORMAT_VERSION = 1
+_SEAL = "manifest_sha256"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a point store says of itself.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        Its cells.
+    ranges : RangeTable
+        The ranges that gave the ions their species.
+    n_ions, n_ranged : int
+        Ions in the store, and those of them that lie in a range.
+    pole : tuple of float
+        Direction of the pole axis in the store's coordinates.
+    """
+
+    lattice: Lattice
+    ranges: RangeTable
+    n_ions: int
+    n_ranged: int
+    pole: tuple[float, ...] = (0.0, 0.0, 1.0)
+
+    def defining(self) -> dict[str, Any]:
+        """Return the attributes that take part in the content digest, as JSON values."""
+        species = self.ranges.species
+        # Species are numbered by first appearance: ranges in their order give the same numbers again.
+        ranges = sorted(self.ranges.ranges, key=lambda r: species.index(r.ion))
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "n_ions": self.n_ions,
+            "n_read": self.n_ions,
+            "n_ranged": self.n_ranged,
+            "n_unranged": self.n_ions - self.n_ranged,
+            "species": list(species),
+            "ranges": [
+                [
+                    float(r.low_da),
+                    float(r.high_da),
+                    [list(atom) for atom in r.atoms],
+                    float(r.volume_nm3),
+                    r.colour,
+                ]
+                for r in ranges
+            ],
+            "origin_nm": list(self.lattice.origin_nm),
+            "shape_cells": list(self.lattice.shape_cells),
+            "brick_nm": BRICK_NM,
+            "cell_nm": CELL_NM,
+            "pole": [float(x) for x in self.pole],
+        }
+
+    def attributes(self, provenance: dict[str, Any]) -> dict[str, Any]:
+        """Return all attributes, sealed against accidental change.
+
+        Parameters
+        ----------
+        provenance : dict
+            JSON values that do not define the content: `content_digest`, `source`, `range_file`.
+
+        Returns
+        -------
+        dict
+        """
+        attributes = {**self.defining(), **provenance, "software": f"aptstream {_version()}"}
+        return {**attributes, _SEAL: _seal(attributes)}
+
+
+def read_manifest(store: Path) -> tuple[Manifest, dict[str, Any]]:
+    """Read and check the attributes of a point store.
+
+    Parameters
+    ----------
+    store : Path
+        Its folder.
+
+    Returns
+    -------
+    manifest : Manifest
+    attributes : dict
+        All attributes as they stand in the file.
+
+    Raises
+    ------
+    StoreError
+        If there is no point store of a known version, or its attributes contradict each other or their seal.
+    """
+    if not store.is_dir():
+        raise StoreError(
+            f"There is no point store {store}. Expected the folder that 'ingest' made: check its name."
+        )
+    group = load_metadata(store)
+    attributes = group.get("attributes")
+    if group.get("zarr_format") != 3 or group.get("node_type") != "group" or not isinstance(attributes, dict):
+        raise damaged(store, "it is no Zarr group of format 3", "the folder that 'ingest' made")
+    if attributes.get("format") != FORMAT:
+        found = ascii(attributes.get("format"))[:80]
+        raise damaged(store, f"its format is {found}", f"'{FORMAT}'")
+    if attributes.get("format_version") != FORMAT_VERSION:
+        found = ascii(attributes.get("format_version"))[:80]
+        raise damaged(store, f"its format has version {found}", f"version {FORMAT_VERSION}")
+    try:
+        manifest = _rebuild(attributes)
+        sealed = {key: value for key, value in attributes.items() if key != _SEAL}
+        # Compared as JSON: true is not 1 there, and neither is 1.0.
+        same = canonical_json({key: attributes[key] for key in manifest.defining()}) == canonical_json(
+            manifest.defining()
+        )
+        intact = attributes[_SEAL] == _seal(sealed)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, StoreError) as error:
+        raise damaged(store, f"its attributes cannot be right ({error})", "those of a point store") from error
+    if not same or not intact:
+        raise damaged(store, "its attributes contradict each other", "the attributes it was written with")
+    return manifest, attributes
+
+
+def _as_json(r: Range) -> list[Any]:
+    atoms = [[symbol, int(count)] for symbol, count in r.atoms]
+    return [float(r.low_da), float(r.high_da), atoms, float(r.volume_nm3), r.colour]
+
+
+def _rebuild(attributes: dict[str, Any]) -> Manifest:
+    """Make the manifest that the attributes describe; what does not fit raises."""
+    ranges = RangeTable(
+        tuple(
+            Range(
+                _number(low),
+                _number(high),
+                tuple(_atom(*atom) for atom in atoms),
+                _number(volume),
+                str(colour),
+            )
+            for low, high, atoms, volume, colour in attributes["ranges"]
+        )
+    )
+    ox, oy, oz = (_number(value) for value in attributes["origin_nm"])
+    nx, ny, nz = (_count(value) for value in attributes["shape_cells"])
+    px, py, pz = (_number(value) for value in attributes["pole"])
+    if any(origin != math.floor(origin) or abs(origin) > 2e6 for origin in (ox, oy, oz)):
+        raise ValueError(f"origin {(ox, oy, oz)} nm")
+    n_ions, n_ranged = _count(attributes["n_ions"]), _count(attributes["n_ranged"])
+    if n_ranged > n_ions:
+        raise RangingError(f"{n_ranged} of {n_ions} ions ranged")
+    digest = attributes["content_digest"]
+    if not isinstance(digest, str) or len(digest) != 64:
+        raise ValueError("no content digest")
+    return Manifest(Lattice((ox, oy, oz), (nx, ny, nz)), ranges, n_ions, n_ranged, (px, py, pz))
+
+
+def _atom(symbol: object, count: object) -> tuple[str, int]:
+    if not isinstance(symbol, str) or not symbol.isalpha():
+        raise TypeError(f"element {symbol!r}")
+    return symbol, _count(count)
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise TypeError(f"{value!r} for a number")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 < value < 2**48:
+        raise TypeError(f"{value!r} for a count")
+    return value
+
+
+def _seal(attributes: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(attributes)).hexdigest()
+
+
+def _version() -> str:
+    try:
+        return metadata.version("aptstream")
+    except metadata.PackageNotFoundError:
+        return "of unknown version"

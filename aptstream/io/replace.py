@@ -1,0 +1,46 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+    """Write to a temporary sibling and put it in place at the end.
+
+    Parameters
+    ----------
+    path : path
+        File to write. What stood there stays untouched until the new one is complete and on disk.
+
+    Yields
+    ------
+    binary file
+        Open for writing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder, "a")) as stream:
+    ...         _ = stream.write(b"whole")
+    ...     Path(folder, "a").read_bytes()
+    b'whole'
+    """
+    final = Path(path)
+    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(final)
+    finally:
+        temporary.unlink(missing_ok=True)
