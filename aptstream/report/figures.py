@@ -152,7 +152,7 @@ def size_distribution(radius_nm: FloatColumn, truth_radius_nm: FloatColumn | Non
     --------
     >>> figure = size_distribution(np.array([1.0, 2.0]))
     >>> figure.axes[0].get_legend().get_texts()[0].get_text()
-    'Found: 2, 1.50 ± 0.71 nm'
+    'Found: 2 (mean 1.50, s.d. 0.71 nm)'
     """
     truth = np.empty(0) if truth_radius_nm is None else truth_radius_nm
     largest = max([1.0, *radius_nm.tolist(), *truth.tolist()])
@@ -194,8 +194,8 @@ def _state(axes: Axes, sentence: str) -> None:
 def _moments(name: str, radius_nm: FloatColumn) -> str:
     if not radius_nm.size:
         return f"{name}: 0"
-    mean = f"{name}: {grouped(radius_nm.size)}, {radius_nm.mean():.2f}"
-    return f"{mean} ± {radius_nm.std(ddof=1):.2f} nm" if radius_nm.size > 1 else f"{mean} nm"
+    mean = f"{name}: {grouped(radius_nm.size)} (mean {radius_nm.mean():.2f}"
+    return f"{mean}, s.d. {radius_nm.std(ddof=1):.2f} nm)" if radius_nm.size > 1 else f"{mean} nm)"
 
 
 def _log_histogram(axes: Axes, values: FloatColumn, edges: npt.NDArray[np.float64]) -> None:

@@ -1,0 +1,273 @@
+"""The result as one self-contained page: opens from a file, prints, and asks nothing of the network.
+
+A content-security policy forbids whatever is not in the page: only the one style and the one script whose
+hashes it names, and images that the page itself holds. All text is escaped; none of it reaches the script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from aptstream.report.page_parts import SCRIPT, STYLE
+from aptstream.report.tables import ParticleTable
+
+#: Rows of the table on the page; the file particles.csv holds them all.
+MOST_ROWS = 500
+#: A page stays small enough to be sent by mail; figures beyond this are left to the folder.
+MOST_FIGURE_BYTES = 10_000_000
+
+#: Figures of a larger ratio of width to height take the whole width.
+WIDE = 1.8
+
+HEADINGS = {
+    "id": "No.",
+    "x_nm": "x (nm)",
+    "y_nm": "y (nm)",
+    "z_nm": "z (nm)",
+    "radius_nm": "radius (nm)",
+    "n_voxels": "voxels",
+    "volume_nm3": "volume (nm³)",
+    "mean_order": "mean order",
+    "touches_edge": "at edge",
+    "n_ions": "ions",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page says.
+
+    Parameters
+    ----------
+    title : str
+        What was analysed, such as the name of the specimen.
+    sentence : str
+        The answer in one sentence.
+    warnings : sequence of str
+        What the reader must know before believing the answer.
+    numbers : sequence of (str, str)
+        Labels and values with their units.
+    figures : sequence of (str, bytes)
+        Captions and images, SVG or PNG.
+    particles : ParticleTable
+        All particles; the page shows the largest.
+    settings, provenance : mapping of str to str
+        What was asked for, and what it was made from.
+    """
+
+    title: str
+    sentence: str
+    warnings: Sequence[str] = ()
+    numbers: Sequence[tuple[str, str]] = ()
+    figures: Sequence[tuple[str, bytes]] = ()
+    particles: ParticleTable = field(default_factory=ParticleTable)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+
+def write_page(path: str | os.PathLike[str], page: Page) -> None:
+    """Write the page; it appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        The file to write.
+    page : Page
+        What it says.
+
+    Raises
+    ------
+    ValueError
+        If a figure is neither SVG nor PNG.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_page(folder + "/report.html", Page("R <1>", "No ordered particles were found."))
+    ...     "<h1>R &lt;1&gt;</h1>" in Path(folder, "report.html").read_text(encoding="utf-8")
+    True
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        partial.write_text(render(page), encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def render(page: Page) -> str:
+    """Compose the page.
+
+    Parameters
+    ----------
+    page : Page
+        What it says.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Raises
+    ------
+    ValueError
+        If a figure is neither SVG nor PNG.
+
+    Examples
+    --------
+    >>> render(Page("Si", "No ordered particles were found."))[:15]
+    '<!doctype html>'
+    """
+    figures, left_out = _within_budget(page.figures)
+    warnings = [*page.warnings, *([_left_out_note(left_out)] if left_out else [])]
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_digest(STYLE)}'; script-src '{_digest(SCRIPT)}'"
+    )
+    parts = [
+        "<!doctype html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="referrer" content="no-referrer">',
+        f"<title>{escape(page.title)}</title>",
+        '<link rel="icon" href="data:,">',
+        f"<style>{STYLE}</style>",
+        "</head>",
+        "<body>",
+        "<main>",
+        f"<h1>{escape(page.title)}</h1>",
+        f'<p class="answer">{escape(page.sentence)}</p>',
+        *_warnings(warnings),
+        *_numbers(page.numbers),
+        *_figures(figures),
+        *_particles(page.particles),
+        *_facts("Settings", page.settings),
+        *_facts("Provenance", page.provenance),
+        "</main>",
+        f"<script>{SCRIPT}</script>",
+        "</body>",
+        "</html>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _within_budget(
+    figures: Sequence[tuple[str, bytes]],
+) -> tuple[list[tuple[int, str, bytes]], list[int]]:
+    """Split the numbered figures into those that fit and the numbers of those that do not."""
+    kept, left_out, total = [], [], 0
+    for number, (caption, data) in enumerate(figures, 1):
+        if total + len(data) > MOST_FIGURE_BYTES:
+            left_out.append(number)
+        else:
+            total += len(data)
+            kept.append((number, caption, data))
+    return kept, left_out
+
+
+def _left_out_note(numbers: Sequence[int]) -> str:
+    which = ", ".join(map(str, numbers))
+    return f"Too large for this page, to be found in the folder of figures: figure {which}."
+
+
+def _warnings(warnings: Sequence[str]) -> list[str]:
+    if not warnings:
+        return []
+    items = [f"<li>{escape(warning)}</li>" for warning in warnings]
+    return ['<aside class="warnings">', "<strong>Please note</strong>", "<ul>", *items, "</ul>", "</aside>"]
+
+
+def _numbers(numbers: Sequence[tuple[str, str]]) -> list[str]:
+    if not numbers:
+        return []
+    items = [f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in numbers]
+    return ['<dl class="numbers">', *items, "</dl>"]
+
+
+def _figures(figures: Sequence[tuple[int, str, bytes]]) -> list[str]:
+    if not figures:
+        return []
+    parts = ["<h2>Figures</h2>", '<div class="figures">']
+    for number, caption, data in figures:
+        title = escape(caption.split(". ")[0].rstrip("."))
+        media_type, aspect = _image_kind(data, number)
+        source = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+        parts += [
+            f'<figure class="{"wide" if aspect > WIDE else "narrow"}">',
+            f'<div class="image"><img src="{source}" alt="Figure {number}: {title}"></div>',
+            f"<figcaption><b>Figure {number}.</b> {escape(caption)}</figcaption>",
+            "</figure>",
+        ]
+    return [*parts, "</div>"]
+
+
+def _image_kind(data: bytes, number: int) -> tuple[str, float]:
+    """Return the media type of an image, and its width over its height."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        return "image/png", width / max(1, height)
+    if b"<svg" in data[:2000]:
+        box = re.search(rb"viewBox=\"\S+ \S+ ([0-9.]+) ([0-9.]+)\"", data[:2000])
+        return "image/svg+xml", float(box[1]) / float(box[2]) if box else 1.0
+    raise ValueError(f"A figure must be SVG or PNG, found that figure {number} begins with {data[:8]!r}.")
+
+
+def _particles(table: ParticleTable) -> list[str]:
+    if not table.rows:
+        return []
+    rows = table.rows
+    if "n_voxels" in table.columns:
+        column = table.columns.index("n_voxels")
+        rows = tuple(sorted(rows, key=lambda row: -int(row[column])))
+    shown = rows[:MOST_ROWS]
+    headings = "".join(f'<th scope="col">{escape(_heading(name))}</th>' for name in table.columns)
+    return [
+        "<h2>Particles</h2>",
+        f'<p class="note">{_table_note(len(shown), len(rows))}</p>',
+        '<div class="scroll" tabindex="0">',
+        '<table class="sortable">',
+        f"<thead><tr>{headings}</tr></thead>",
+        "<tbody>",
+        *("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in shown),
+        "</tbody>",
+        "</table>",
+        "</div>",
+    ]
+
+
+def _heading(name: str) -> str:
+    if name.endswith("_at_pct"):
+        return f"{name.removesuffix('_at_pct')} (at.%)"
+    return HEADINGS.get(name, name)
+
+
+def _table_note(n_shown: int, n_all: int) -> str:
+    if n_shown < n_all:
+        return f"The {n_shown} largest of {n_all} particles; all of them are in particles.csv."
+    return f"All {n_all} particles, largest first; the same table is in particles.csv."
+
+
+def _facts(title: str, facts: Mapping[str, object]) -> list[str]:
+    if not facts:
+        return []
+    items = [f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items()]
+    return [f"<h2>{title}</h2>", '<dl class="facts">', *items, "</dl>"]
