@@ -1,0 +1,191 @@
+"""The page: everything escaped, nothing loaded, strict policy, and a real browser agrees."""
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from aptstream.report import html
+from aptstream.report.figures import figure_bytes, size_distribution
+from aptstream.report.html import MOST_ROWS, Page, render, write_page
+from aptstream.report.tables import ParticleTable
+
+EVIL = "<script>alert('1')</script>\"&"
+PNG = figure_bytes(size_distribution(np.array([1.0, 2.0])), "png")
+SVG = figure_bytes(size_distribution(np.array([1.0, 2.0])), "svg")
+
+
+def full_page(n_rows: int = 3) -> Page:
+    rows = tuple((str(i), f"{(i * 7) % 11 - 5}.000", str(i), EVIL) for i in range(1, n_rows + 1))
+    return Page(
+        title=EVIL,
+        sentence=f"Three particles {EVIL}.",
+        warnings=[EVIL],
+        numbers=[(EVIL, "2.5 nm " + EVIL)],
+        figures=[("Sizes. " + EVIL, SVG), (EVIL, PNG)],
+        particles=ParticleTable(("id", "x_nm", "n_voxels", EVIL + "_at_pct"), rows),
+        settings={EVIL: EVIL},
+        provenance={"file": EVIL},
+    )
+
+
+class Collector(HTMLParser):
+    """Gathers tags with their attributes, and the text of the table's cells."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.cells: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1][0] == "td" and data.strip():
+            self.cells[-1] += data
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.tags)
+
+
+def test_names_are_text():
+    page = render(full_page())
+    assert "<script>alert" not in page
+    seen = Collector(page)
+    assert seen.count("script") == 1
+    assert EVIL in seen.cells
+    assert not any(name.startswith("on") for _, attributes in seen.tags for name in attributes)
+
+
+def test_nothing_is_loaded_from_outside():
+    page = render(full_page())
+    assert "http://" not in page
+    assert "https://" not in page
+    for tag, attributes in Collector(page).tags:
+        for name in ("src", "href"):
+            assert attributes.get(name, "data:").startswith("data:"), tag
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_policy_is_strict():
+    metas = [attributes for tag, attributes in Collector(render(full_page())).tags if tag == "meta"]
+    (policy,) = [m["content"] for m in metas if m.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    assert re.fullmatch(r"'sha256-[\w+/]{43}='", rules["script-src"])
+    assert re.fullmatch(r"'sha256-[\w+/]{43}='", rules["style-src"])
+    assert "unsafe" not in policy
+
+
+def test_figures_have_texts():
+    images = [attributes for tag, attributes in Collector(render(full_page())).tags if tag == "img"]
+    assert images[0]["alt"] == "Figure 1: Sizes"
+    assert [image["src"].split(";")[0] for image in images] == ["data:image/svg+xml", "data:image/png"]
+
+
+def test_only_the_largest_particles_are_shown():
+    page = render(full_page(MOST_ROWS + 20))
+    cells = Collector(page).cells
+    assert cells[2] == str(MOST_ROWS + 20)
+    assert len(cells) == 4 * MOST_ROWS
+    assert f"The {MOST_ROWS} largest of {MOST_ROWS + 20} particles; all of them are in particles.csv." in page
+
+
+def test_empty_page_says_its_sentence():
+    page = render(Page("Si", "No ordered particles were found."))
+    assert "No ordered particles were found." in page
+    assert Collector(page).count("table") == 0
+
+
+def test_page_stays_small(tmp_path):
+    huge = PNG + bytes(9_000_000)
+    path = tmp_path / "report.html"
+    write_page(path, Page("R", "S.", figures=[("A", huge), ("B", huge), ("C", PNG)]))
+    page = path.read_text(encoding="utf-8")
+    assert path.stat().st_size < 15e6
+    assert "folder of figures: figure 2." in page
+    assert "Figure 3." in page
+    assert "Figure 2." not in page
+
+
+def test_unknown_image_leaves_the_old_page(tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("precious")
+    with pytest.raises(ValueError, match="SVG or PNG, found that figure 1 begins with b'GIF89a'"):
+        write_page(path, Page("R", "S.", figures=[("A", b"GIF89a")]))
+    assert path.read_text() == "precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Return a function that opens a page in headless Chromium and gives its document and its console."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    binary = next(filter(None, map(shutil.which, names)), None)
+    if binary is None:
+        pytest.skip("no Chromium on the PATH")
+    quiet = ["quic", "background-networking", "component-update", "sync"]
+
+    def run(page: Page, *wanted: str) -> tuple[str, str]:
+        path = tmp_path / "report.html"
+        write_page(path, page)
+        command = [
+            binary,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--hide-scrollbars",
+        ]
+        command += [f"--disable-{name}" for name in quiet]
+        command += [
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr",
+            *wanted,
+            path.as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+
+    return run
+
+
+@pytest.mark.browser
+def test_browser_runs_the_script_and_complains_of_nothing(browse, tmp_path):
+    document, console = browse(full_page(), "--dump-dom")
+    assert console == ""
+    assert document.count('aria-label="Sort by') == 4
+    assert "<td>&lt;script&gt;alert" in document
+    browse(full_page(), "--window-size=1280,2000", f"--screenshot={tmp_path / 'page.png'}")
+    assert (tmp_path / "page.png").stat().st_size > 20_000
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("clicks", "first"), [(1, "5.000"), (2, "-5.000")])
+def test_browser_sorts_the_table_by_number(browse, monkeypatch, clicks, first):
+    # The page admits one script only, so the clicks must become part of it.
+    click = 'document.querySelectorAll("th")[1].click();'
+    monkeypatch.setattr(html, "SCRIPT", html.SCRIPT + click * clicks)
+    document, console = browse(full_page(11), "--dump-dom")
+    assert console == ""
+    values = [float(cell) for cell in Collector(document).cells[1::4]]
+    assert values[0] == float(first)
+    assert values == sorted(values, reverse=clicks == 1)
+
+
+@pytest.mark.browser
+def test_browser_refuses_any_other_script(browse, monkeypatch):
+    """The policy is alive: a page whose script was changed after hashing shows its text but runs nothing."""
+    monkeypatch.setattr(html, "_digest", lambda text: "sha256-" + "A" * 43 + "=")
+    document, console = browse(full_page(), "--dump-dom")
+    assert 'aria-label="Sort by' not in document
+    assert "Content Security Policy" in console
+    assert "Three particles" in document
