@@ -27,6 +27,13 @@ cdef enum:
     CUT = 1
     INSIDE = 2
 
+cdef struct Tree:
+    float* position
+    int64_t* order
+    float* node_bounds
+    int64_t* node_rows
+    int64_t leaf_size
+
 
 def n_nodes(int64_t n_ions, int64_t leaf_size):
     """Number of nodes of a tree."""
@@ -36,10 +43,12 @@ def n_nodes(int64_t n_ions, int64_t leaf_size):
 def build(float[:, ::1] position, int64_t[::1] order, float[:, ::1] node_bounds, int64_t[:, ::1] node_rows,
           int64_t leaf_size):
     """Reorder `position` and `order` in place and fill the nodes."""
+    cdef Tree tree
+    if position.shape[0] == 0:
+        return
+    tree = Tree(&position[0, 0], &order[0], &node_bounds[0, 0], &node_rows[0, 0], leaf_size)
     with nogil:
-        if position.shape[0] > 0:
-            build_node(&position[0, 0], &order[0], &node_bounds[0, 0], &node_rows[0, 0],
-                       0, 0, position.shape[0], leaf_size)
+        build_node(&tree, 0, 0, position.shape[0])
 
 
 def reach(const float[:, ::1] node_bounds, const int64_t[:, ::1] node_rows, const double[::1] region):
@@ -107,25 +116,25 @@ cdef int64_t subtree_size(int64_t n_ions, int64_t leaf_size) noexcept nogil:
     return 1 + subtree_size(n_ions // 2, leaf_size) + subtree_size(n_ions - n_ions // 2, leaf_size)
 
 
-cdef int64_t build_node(float* position, int64_t* order, float* node_bounds, int64_t* node_rows,
-                        int64_t node, int64_t start, int64_t stop, int64_t leaf_size) noexcept nogil:
+cdef int64_t build_node(Tree* tree, int64_t node, int64_t start, int64_t stop) noexcept nogil:
     """Build the subtree of rows start … stop - 1 at `node`; return the next free node."""
-    cdef float* bounds = node_bounds + 6 * node
+    cdef float* bounds = tree.node_bounds + 6 * node
+    cdef int64_t* rows = tree.node_rows + 3 * node
     cdef int64_t middle = start + (stop - start) // 2
     cdef int64_t free = node + 1
     cdef int axis = 0
-    measure(position, start, stop, bounds)
-    if stop - start > leaf_size:
+    measure(tree.position, start, stop, bounds)
+    if stop - start > tree.leaf_size:
         if bounds[4] - bounds[1] > bounds[3] - bounds[0]:
             axis = 1
         if bounds[5] - bounds[2] > bounds[3 + axis] - bounds[axis]:
             axis = 2
-        split(position, order, start, stop, middle, axis)
-        free = build_node(position, order, node_bounds, node_rows, free, start, middle, leaf_size)
-        free = build_node(position, order, node_bounds, node_rows, free, middle, stop, leaf_size)
-    node_rows[3 * node] = start
-    node_rows[3 * node + 1] = stop
-    node_rows[3 * node + 2] = free
+        split(tree.position, tree.order, start, stop, middle, axis)
+        free = build_node(tree, free, start, middle)
+        free = build_node(tree, free, middle, stop)
+    rows[0] = start
+    rows[1] = stop
+    rows[2] = free
     return free
 
 
