@@ -28,10 +28,12 @@ def count(
 ) -> None: ...
 def scatter(
     key: npt.NDArray[np.uint32],
+    shift: int,
     cursor: npt.NDArray[np.uint32],
     position: npt.NDArray[np.float32],
     mass_to_charge: npt.NDArray[np.float32],
     species: npt.NDArray[np.uint8],
+    to_key: npt.NDArray[np.uint32],
     to_position: npt.NDArray[np.float32],
     to_mass_to_charge: npt.NDArray[np.float32],
     to_species: npt.NDArray[np.uint8],

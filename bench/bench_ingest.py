@@ -1,7 +1,7 @@
 """How fast a POS file becomes a point store, beside plain numpy reading the same file.
 
-``python bench/bench_ingest.py [--ions N]`` prints one JSON line per figure. CPU time of the whole process counts, all
-threads together.
+``python bench/bench_ingest.py [--ions N]`` prints one JSON line per figure. CPU time of the whole process
+counts, all threads together.
 """
 
 from __future__ import annotations

@@ -85,15 +85,16 @@ cdef void count_keys(
 
 
 cdef void scatter_ions(
-    const uint32_t* key, Py_ssize_t n, uint32_t* cursor,
+    const uint32_t* key, int shift, Py_ssize_t n, uint32_t* cursor,
     const float* position, const float* mass_to_charge, const uint8_t* species,
-    float* to_position, float* to_mass_to_charge, uint8_t* to_species,
+    uint32_t* to_key, float* to_position, float* to_mass_to_charge, uint8_t* to_species,
 ) noexcept nogil:
     """Walk the source in its order, so that the sort is stable."""
     cdef Py_ssize_t i, j
     for i in range(n):
-        j = cursor[key[i]]
-        cursor[key[i]] += 1
+        j = cursor[key[i] >> shift]
+        cursor[key[i] >> shift] += 1
+        to_key[j] = key[i]
         to_position[3 * j] = position[3 * i]
         to_position[3 * j + 1] = position[3 * i + 1]
         to_position[3 * j + 2] = position[3 * i + 2]
@@ -139,13 +140,13 @@ def count(
 
 
 def scatter(
-    const uint32_t[::1] key, uint32_t[::1] cursor,
+    const uint32_t[::1] key, int shift, uint32_t[::1] cursor,
     const float[:, ::1] position, const float[::1] mass_to_charge, const uint8_t[::1] species,
-    float[:, ::1] to_position, float[::1] to_mass_to_charge, uint8_t[::1] to_species,
+    uint32_t[::1] to_key, float[:, ::1] to_position, float[::1] to_mass_to_charge, uint8_t[::1] to_species,
 ):
-    """Move every ion to the row that the cursor of its key points at, and advance the cursor."""
+    """Move every ion to the row that the cursor of ``key >> shift`` points at, and advance the cursor."""
     with nogil:
         scatter_ions(
-            &key[0], key.shape[0], &cursor[0], &position[0, 0], &mass_to_charge[0], &species[0],
-            &to_position[0, 0], &to_mass_to_charge[0], &to_species[0],
+            &key[0], shift, key.shape[0], &cursor[0], &position[0, 0], &mass_to_charge[0], &species[0],
+            &to_key[0], &to_position[0, 0], &to_mass_to_charge[0], &to_species[0],
         )

@@ -21,7 +21,7 @@ from aptstream.cloud.ranging import apply_ranges
 from aptstream.cloud.store import PointStore, array_shapes, open_store
 from aptstream.errors import FileFormatError, RangingError, StoreError
 from aptstream.io.arrays import create_array
-from aptstream.io.decode import CellSort, FloatArray, SortedIons
+from aptstream.io.decode import Blocks, CellSort, SortedIons
 from aptstream.io.digest import content_digest, file_sha256
 from aptstream.io.pos import count_pos, iter_blocks
 from aptstream.io.ranges import read_ranges
@@ -152,7 +152,7 @@ class _Read:
 
     n_ions: int
     n_ranged: int = 0
-    blocks: list[tuple[FloatArray, FloatArray, npt.NDArray[np.uint8]]] = field(default_factory=list)
+    blocks: Blocks = field(default_factory=list)
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     sha256: Any = field(default_factory=hashlib.sha256)

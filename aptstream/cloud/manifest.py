@@ -55,16 +55,7 @@ class Manifest:
             "n_ranged": self.n_ranged,
             "n_unranged": self.n_ions - self.n_ranged,
             "species": list(species),
-            "ranges": [
-                [
-                    float(r.low_da),
-                    float(r.high_da),
-                    [list(atom) for atom in r.atoms],
-                    float(r.volume_nm3),
-                    r.colour,
-                ]
-                for r in ranges
-            ],
+            "ranges": [_as_json(r) for r in ranges],
             "origin_nm": list(self.lattice.origin_nm),
             "shape_cells": list(self.lattice.shape_cells),
             "brick_nm": BRICK_NM,

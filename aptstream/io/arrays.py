@@ -63,7 +63,7 @@ def create_array(
         chunks=(rows, *shape[1:]),
         shards=(rows * per_shard, *shape[1:]),
         filters=None,
-        compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
+        compressors=[BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle"), Crc32cCodec()],
         fill_value=0,
         chunk_key_encoding={"name": "default", "separator": "."},
         config={"write_empty_chunks": True},
