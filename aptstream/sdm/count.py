@@ -262,6 +262,25 @@ def count_sdm(
     return image[: len(CHANNELS) * bins].reshape(len(CHANNELS), *window.shape)
 
 
+def contrast(counts: Counts, fraction: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Contrast images of many cubes: the compiled half of `aptstream.sdm.image.contrast_images`.
+
+    Parameters
+    ----------
+    counts : ndarray of uint32, (n, 3, bins_z, bins_lateral)
+        Channels host–host, host–solute, solute–solute.
+    fraction : ndarray of float32, (n,)
+        Solute fraction of each cube.
+
+    Returns
+    -------
+    ndarray of float32, (n, bins_z, bins_lateral)
+    """
+    out = np.empty((len(counts), *counts.shape[2:]), dtype=np.float32)
+    _sdm.contrast(np.ascontiguousarray(counts), np.ascontiguousarray(fraction), out)
+    return out
+
+
 def _image_numbers(window: SdmWindow) -> tuple[int, int, int, int]:
     """Kind, rows, columns and bins of all channels, as the kernel wants them."""
     kind = _sdm.ZX if window.kind == "zx" else _sdm.RHOZ

@@ -3,6 +3,7 @@
 import threading
 
 import hypothesis.strategies as st
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,6 @@ from aptstream.errors import PlanError
 from aptstream.points import PointCloud, Roles
 from aptstream.sdm.count import Cubes, SdmScan, count_sdm
 from aptstream.sdm.window import SdmWindow, full_image
-from tests import naive
 
 ROLES = Roles(("Al",), ("Li", "Mg"))
 NAMES = ("unranged", "Al", "Li", "H")

@@ -1,0 +1,6 @@
+"""What could be there: crystal structures as data, and what follows from them along a pole."""
+
+from aptstream.crystal.crystal import Crystal
+from aptstream.crystal.structures import STRUCTURES, Structure
+
+__all__ = ["STRUCTURES", "Crystal", "Structure"]

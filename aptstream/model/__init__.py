@@ -1,0 +1,1 @@
+"""What was learned: networks as data, their training, their files, and prediction without TensorFlow."""

@@ -1,0 +1,254 @@
+"""The model file: everything learned that turns a point store into an order map, and where it came from.
+
+A file is an ``.npz`` archive without pickles: ``description`` (JSON as bytes) and, for every cube edge, a LiteRT
+flatbuffer ``cubes_<edge>nm.tflite`` and the weights ``cubes_<edge>nm.weight_<k>`` it was made from. Sizes are checked
+before anything is read; nothing in it is code that Python would run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream.crystal import Crystal
+from aptstream.errors import AptstreamError, ModelError
+from aptstream.model.networks import CubeNet
+from aptstream.sdm.window import SdmWindow
+
+FORMAT, FORMAT_VERSION, SUFFIX = "aptstream-model", 1, ".aptmodel"
+MAX_FILE_BYTES, MAX_MEMBERS = 64 << 20, 256
+FLATBUFFER_MAGIC = b"TFL3"
+
+
+@dataclass(frozen=True)
+class CubeJudge:
+    """One trained network and the cubes that it judges.
+
+    Parameters
+    ----------
+    edge_nm : int
+        Cube edge in nm.
+    window : SdmWindow
+        SDM of a cube; the network reads its contrast image.
+    net : CubeNet
+        Architecture.
+    min_ions : int
+        Cubes with fewer ions of the two roles are invalid: they get no probability.
+    flatbuffer : bytes
+        The network for LiteRT.
+    weights : tuple of ndarray
+        The same weights for Keras, in the order of ``keras.Model.get_weights``.
+    """
+
+    edge_nm: int
+    window: SdmWindow
+    net: CubeNet
+    min_ions: int
+    flatbuffer: bytes
+    weights: tuple[npt.NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A preset: judges of cubes, the rule that makes particles of their votes, and its history.
+
+    Parameters
+    ----------
+    name : str
+        Name of the preset.
+    crystal : Crystal
+        What it looks for; the lengths in its windows belong to this crystal and pole.
+    judges : tuple of CubeJudge
+        In descending cube edge. The first gives the publication's map, the last the map particles are made from.
+    cut : float
+        Voxels whose mean probability in the last map reaches this belong to particles.
+    min_voxels : int
+        Smaller particles are dropped.
+    provenance : dict
+        Command, seed, versions, thread count, and digest of the dictionary.
+    scores : dict
+        Scores on specimens that training has not seen.
+    path : str
+        File it was read from; empty before it is written.
+    digest : str
+        sha256 of the file's content; empty before it is written.
+    """
+
+    name: str
+    crystal: Crystal
+    judges: tuple[CubeJudge, ...]
+    cut: float
+    min_voxels: int
+    provenance: dict[str, Any]
+    scores: dict[str, Any]
+    path: str = ""
+    digest: str = ""
+
+    def judge(self, edge_nm: int) -> CubeJudge:
+        """Return the judge of one cube edge.
+
+        Raises
+        ------
+        ModelError
+            If there is none.
+        """
+        for judge in self.judges:
+            if judge.edge_nm == edge_nm:
+                return judge
+        edges = ", ".join(str(judge.edge_nm) for judge in self.judges)
+        raise ModelError(f"Model {self.name!r} judges cubes of {edges} nm, not of {edge_nm} nm.")
+
+
+def save_model(path: Path, model: Model) -> Path:
+    """Write a model file.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; the suffix should be ``.aptmodel``.
+    model : Model
+        What to write; its path and digest are not.
+
+    Returns
+    -------
+    Path
+        The path.
+    """
+    description = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "name": model.name,
+        "crystal": asdict(model.crystal),
+        "cut": model.cut,
+        "min_voxels": model.min_voxels,
+        "judges": [
+            {"edge_nm": j.edge_nm, "window": j.window.as_dict(), "net": asdict(j.net), "min_ions": j.min_ions}
+            for j in model.judges
+        ],
+        "provenance": model.provenance,
+        "scores": model.scores,
+    }
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "description": np.frombuffer(json.dumps(description, indent=1).encode(), dtype=np.uint8)
+    }
+    for judge in model.judges:
+        arrays[f"cubes_{judge.edge_nm}nm.tflite"] = np.frombuffer(judge.flatbuffer, dtype=np.uint8)
+        for k, weight in enumerate(judge.weights):
+            arrays[f"cubes_{judge.edge_nm}nm.weight_{k}"] = weight
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_bytes(content.getvalue())
+    temporary.replace(path)
+    return path
+
+
+def load_model(name_or_path: str | Path = "cubes") -> Model:
+    """Load a shipped model by name or any model by path.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a shipped preset, or path of an ``.aptmodel`` file.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or the file is damaged or not of our making.
+
+    Examples
+    --------
+    >>> [judge.edge_nm for judge in load_model("cubes").judges]
+    [4, 2]
+    """
+    path = Path(name_or_path)
+    if path.suffix != SUFFIX:
+        shipped = resources.files("aptstream") / "data"
+        names = sorted(f.name.removesuffix(SUFFIX) for f in shipped.iterdir() if f.name.endswith(SUFFIX))
+        if str(name_or_path) not in names:
+            raise ModelError(
+                f"There is no shipped model {str(name_or_path)!r}; shipped: {', '.join(names)}. "
+                f"Give one of these, or the path of a file that ends in {SUFFIX}."
+            )
+        path = Path(str(shipped / f"{name_or_path}{SUFFIX}"))
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ModelError(f"Model file {path} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read.")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"Model file {path} cannot be read: {error.strerror}. Check the path.") from error
+    return _parse(content, str(path.resolve()))
+
+
+@lru_cache(maxsize=8)
+def _parse(content: bytes, where: str) -> Model:
+    try:
+        arrays = _members(content)
+        description = json.loads(arrays["description"].tobytes())
+        if (description["format"], description["format_version"]) != (FORMAT, FORMAT_VERSION):
+            raise ValueError(f"format {description['format']!r}, version {description['format_version']!r}")
+        crystal = description["crystal"]
+        return Model(
+            name=str(description["name"]),
+            crystal=Crystal(crystal["label"], crystal["a_nm"], tuple(crystal["pole"])),
+            judges=tuple(_judge(judge, arrays) for judge in description["judges"]),
+            cut=_number(description["cut"], 0, 1),
+            min_voxels=int(_number(description["min_voxels"], 1, 10**6)),
+            provenance=dict(description["provenance"]),
+            scores=dict(description["scores"]),
+            path=where,
+            digest=hashlib.sha256(content).hexdigest(),
+        )
+    except (AptstreamError, ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"Model file {where} is damaged or not a model file of this version: {error}. "
+            f"Expected an {SUFFIX} file of {FORMAT} version {FORMAT_VERSION}; fetch it again or train it anew."
+        ) from error
+
+
+def _members(content: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of the archive; sizes are checked before anything is unpacked."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        infos = archive.infolist()
+        if len(infos) > MAX_MEMBERS or sum(info.file_size for info in infos) > MAX_FILE_BYTES:
+            raise ValueError("it unpacks to more than a model can need")
+        if not all(re.fullmatch(r"[A-Za-z0-9_.]+\.npy", info.filename) for info in infos):
+            raise ValueError("it holds members that no model has")
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _judge(fields: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> CubeJudge:
+    edge = int(_number(fields["edge_nm"], 1, 8))
+    flatbuffer = arrays[f"cubes_{edge}nm.tflite"].tobytes()
+    if flatbuffer[4:8] != FLATBUFFER_MAGIC:
+        raise ValueError("its network is no LiteRT flatbuffer")
+    weights = []
+    while (name := f"cubes_{edge}nm.weight_{len(weights)}") in arrays:
+        weights.append(arrays[name])
+    window, net = SdmWindow(**fields["window"]), CubeNet(**fields["net"])
+    return CubeJudge(edge, window, net, int(_number(fields["min_ions"], 2, 10**6)), flatbuffer, tuple(weights))
+
+
+def _number(value: Any, low: float, high: float) -> float:
+    """Return a number from a file, checked."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ValueError(f"found {value!r} where a number from {low} to {high} is expected")
+    return value

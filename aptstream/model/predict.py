@@ -1,0 +1,77 @@
+"""Prediction by LiteRT, TensorFlow's light runtime: what workers use; equal to TensorFlow within 1e-5."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream.errors import ModelError
+from aptstream.model.modelfile import CubeJudge
+
+#: Images in a batch. Fixed, the last batch filled up with zeros: a network of varying batch size would be compiled anew.
+BATCH = 512
+
+
+class Predictor:
+    """A network ready to judge contrast images. Not to be shared between threads: make one for each.
+
+    Parameters
+    ----------
+    judge : CubeJudge
+        The trained network.
+
+    Raises
+    ------
+    ModelError
+        If the runtime refuses the network, or the network does not read the judge's images.
+    """
+
+    def __init__(self, judge: CubeJudge) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        expected = (BATCH, *judge.window.shape)
+        try:
+            self._interpreter = Interpreter(model_content=judge.flatbuffer, num_threads=1)
+            self._input = self._interpreter.get_input_details()[0]
+            self._output = self._interpreter.get_output_details()[0]
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"The network for {judge.edge_nm} nm cubes cannot be run on images of {judge.window.shape}: {error}. "
+                f"The model file is damaged or was made for another window."
+            ) from error
+        found = tuple(tuple(map(int, end["shape"])) for end in (self._input, self._output))
+        if found != (expected, (BATCH, 1)) or self._input["dtype"] is not np.float32:
+            raise ModelError(
+                f"The network for {judge.edge_nm} nm cubes turns {found[0]} into {found[1]} numbers, "
+                f"expected {expected} into {(BATCH, 1)}. The model file is damaged or was made for another window."
+            )
+        self._batch = np.zeros(expected, dtype=np.float32)
+
+    def logits(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Judge images.
+
+        Parameters
+        ----------
+        images : ndarray of float32, (n, bins_z, bins_lateral)
+            Contrast images.
+
+        Returns
+        -------
+        ndarray of float32, (n,)
+            Logits of the ordered fraction.
+        """
+        out = np.empty(len(images), dtype=np.float32)
+        for start in range(0, len(images), BATCH):
+            part = images[start : start + BATCH]
+            self._batch[: len(part)] = part
+            self._batch[len(part) :] = 0
+            self._interpreter.set_tensor(self._input["index"], self._batch)
+            self._interpreter.invoke()
+            out[start : start + len(part)] = self._interpreter.get_tensor(self._output["index"])[: len(part), 0]
+        return out
+
+    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Judge images: probabilities 0 … 1, which are expected ordered fractions, (n,)."""
+        logit = self.logits(images).astype(np.float64)
+        return (1 / (1 + np.exp(-np.clip(logit, -60, 60)))).astype(np.float32)

@@ -1,0 +1,227 @@
+"""Training of the cube networks with TensorFlow, and their conversion for LiteRT."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from aptstream import __version__
+from aptstream.errors import ModelError
+from aptstream.model.modelfile import CubeJudge, Model
+from aptstream.model.networks import CubeNet, require_tensorflow
+from aptstream.model.predict import BATCH as PREDICTION_BATCH
+from aptstream.model.predict import Predictor
+from aptstream.model.presets import Preset
+from aptstream.progress import Progress, silent
+from aptstream.sdm.dictionary import Samples, open_dictionary
+from aptstream.sdm.window import SdmWindow
+
+#: Share of the specimens that training does not see.
+HELD_OUT = 0.1
+BATCH = 128
+
+
+def train(
+    preset: Preset,
+    dictionary: Path,
+    *,
+    seed: int,
+    provenance: dict[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Model:
+    """Train the networks of a preset on a dictionary.
+
+    The split goes by specimen. Training runs on one thread, so the same seed, machine and versions give the same weights.
+
+    Parameters
+    ----------
+    preset : Preset
+        Recipe.
+    dictionary : Path
+        What `aptstream.sdm.dictionary.make_dictionary` wrote, with the windows of the preset.
+    seed : int
+        Seed of weights, order and dropout.
+    provenance : dict, optional
+        Further entries for the model's history, such as the command.
+    progress : Progress
+        Called after each epoch.
+
+    Returns
+    -------
+    Model
+        With scores on the held-out specimens.
+
+    Raises
+    ------
+    ModelError
+        If the dictionary was made for other windows.
+    MissingPackageError
+        If TensorFlow is not installed.
+    """
+    tensorflow = require_tensorflow()
+    with contextlib.suppress(RuntimeError):  # set already in this process
+        tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+    samples, attributes = open_dictionary(dictionary)
+    wanted = {str(edge): window.as_dict() for edge, window in preset.windows.items()}
+    if attributes["windows"] != wanted:
+        raise ModelError(
+            f"The dictionary {dictionary} holds windows {attributes['windows']}, preset {preset.name!r} needs {wanted}. "
+            f"Make it anew with: aptstream dictionary --preset {preset.name}."
+        )
+    judges, scores = [], {}
+    for edge in preset.windows:
+        judge = _train_judge(preset, edge, samples[edge], seed, progress)
+        judges.append(judge)
+        scores[f"cubes_{edge}nm"] = score(judge, _held_out(samples[edge])[1])
+    history = {
+        "seed": seed,
+        "threads": 1,
+        "dictionary": {key: attributes[key] for key in ("seed", "n_specimens")},
+        "versions": {
+            "aptstream": __version__,
+            "python": platform.python_version(),
+            "tensorflow": tensorflow.__version__,
+            "keras": tensorflow.keras.__version__,
+            "numpy": np.__version__,
+        },
+        **(provenance or {}),
+    }
+    return Model(preset.name, preset.crystal, tuple(judges), preset.cut, preset.min_voxels, history, scores)
+
+
+def _held_out(samples: Samples) -> tuple[Samples, Samples]:
+    """Split by specimen: training, held out (the last ones)."""
+    first = int(np.ceil((int(samples.specimen.max()) + 1) * (1 - HELD_OUT)))
+    late = samples.specimen >= first
+    parts = [Samples(samples.image[s], samples.fraction[s], samples.specimen[s]) for s in (~late, late)]
+    return parts[0], parts[1]
+
+
+def _train_judge(preset: Preset, edge: int, samples: Samples, seed: int, progress: Progress) -> CubeJudge:
+    """Fit one network to the ordered fraction of the cubes."""
+    keras = require_tensorflow().keras
+    keras.utils.set_random_seed(seed)
+    window, epochs = preset.windows[edge], preset.epochs[edge]
+    training, _ = _held_out(samples)
+    network = preset.net.build(window)
+    steps = epochs * (len(training) // BATCH)
+    network.compile(
+        keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(2e-3, steps), weight_decay=1e-3),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+    )
+    for epoch in range(epochs):
+        network.fit(training.image, training.fraction, batch_size=BATCH, epochs=1, verbose=0, shuffle=True)
+        progress(f"train {edge} nm cubes", epoch + 1, epochs, "epochs")
+    return CubeJudge(
+        edge_nm=edge,
+        window=window,
+        net=preset.net,
+        min_ions=round(preset.min_ions_per_nm3 * edge**3),
+        flatbuffer=convert(network, preset.net, window),
+        weights=tuple(np.asarray(weight) for weight in network.get_weights()),
+    )
+
+
+def convert(network: Any, net: CubeNet, window: SdmWindow) -> bytes:
+    """Turn a trained network into a LiteRT flatbuffer of fixed batch size.
+
+    Parameters
+    ----------
+    network : keras.Model
+        What `net` built for `window`, trained.
+    net : CubeNet
+        Its architecture.
+    window : SdmWindow
+        Its images.
+
+    Returns
+    -------
+    bytes
+    """
+    fixed = net.build(window, batch=PREDICTION_BATCH)
+    fixed.set_weights(network.get_weights())
+    return bytes(require_tensorflow().lite.TFLiteConverter.from_keras_model(fixed).convert())
+
+
+def rebuild(judge: CubeJudge) -> Any:
+    """Make the Keras network of a judge, with its weights.
+
+    Parameters
+    ----------
+    judge : CubeJudge
+        From a model file.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ModelError
+        If the weights do not fit the architecture.
+    """
+    network = judge.net.build(judge.window)
+    try:
+        network.set_weights(list(judge.weights))
+    except ValueError as error:
+        raise ModelError(f"The weights for {judge.edge_nm} nm cubes do not fit their network: {error}") from error
+    return network
+
+
+def score(judge: CubeJudge, samples: Samples) -> dict[str, float]:
+    """Score a network on labelled cubes, through the runtime that scans use.
+
+    Parameters
+    ----------
+    judge : CubeJudge
+        The network.
+    samples : Samples
+        Cubes that training has not seen.
+
+    Returns
+    -------
+    dict of str to float
+        ``auc``: probability that a cube with at least half of its volume ordered is ranked above one without any;
+        ``mean_error``: mean of probability − fraction; ``rmse``; ``n`` cubes.
+    """
+    p = Predictor(judge)(samples.image)
+    difference = p.astype(np.float64) - samples.fraction
+    return {
+        "auc": round(auc(p[samples.fraction >= 0.5], p[samples.fraction == 0]), 5),
+        "mean_error": round(float(difference.mean()), 5),
+        "rmse": round(float(np.sqrt((difference**2).mean())), 5),
+        "n": len(samples),
+    }
+
+
+def auc(positive: npt.NDArray[np.floating[Any]], negative: npt.NDArray[np.floating[Any]]) -> float:
+    """Area under the ROC curve (Mann–Whitney statistic; ties count half).
+
+    Parameters
+    ----------
+    positive, negative : ndarray
+        Scores of the two classes.
+
+    Returns
+    -------
+    float
+        NaN if a class is empty.
+
+    Examples
+    --------
+    >>> auc(np.array([0.9, 0.6]), np.array([0.5, 0.6]))
+    0.875
+    """
+    n, m = len(positive), len(negative)
+    if not n or not m:
+        return float("nan")
+    ranks = rankdata(np.concatenate([positive, negative]))
+    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+

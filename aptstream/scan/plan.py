@@ -1,0 +1,185 @@
+"""Plan of a scan: pure geometry and bytes, decided before any work starts.
+
+A *task* is a box of whole bricks. It writes the cubes whose low corner lies in the box, and to do so reads the box and
+``edge - 1`` cells more on the high side of each axis: a halo on the read side only, so no two tasks write the same cube.
+
+::
+
+        written   |<--- task --->|
+        read      |<--- task --->|<halo>|        a cube is named by its low corner
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
+
+from aptstream.cloud.lattice import BRICK_CELLS
+from aptstream.cloud.store import PointStore
+from aptstream.errors import PlanError
+from aptstream.model.modelfile import Model
+from aptstream.points import Roles
+
+Cell = tuple[int, int, int]
+
+#: Edges of a task in bricks that the planner tries.
+TASK_BRICKS = (1, 2, 3, 4)
+#: Cells that a task may read: a few seconds of work at usual densities.
+MAX_CELLS = 64_000
+#: Bytes that a task takes for each ion it reads (the ion, its sorted copies) and for each tile of unfinished cubes.
+BYTES_PER_ION, TILE_BYTES = 160, 100 << 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """One box of cubes to judge: an address, never data.
+
+    Parameters
+    ----------
+    low, high : tuple of int
+        Cells whose cubes are written, half-open.
+    read_high : tuple of int
+        End of the cells that are read.
+    """
+
+    low: Cell
+    high: Cell
+    read_high: Cell
+
+    @property
+    def shape(self) -> Cell:
+        """Cells that are written on each axis."""
+        x, y, z = (b - a for a, b in zip(self.low, self.high, strict=True))
+        return x, y, z
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """What every task of a scan needs to know.
+
+    Parameters
+    ----------
+    store_path, model_path : str
+        Where ions and networks are.
+    store_digest, model_digest : str
+        What they must be.
+    roles : Roles
+        Host and solute species.
+    shape : tuple of int
+        Cells, and voxels, of the specimen.
+    task_cells : tuple of int
+        Edges of a task in cells: also the chunk of the result.
+    edges : tuple of int
+        Cube edges in nm that are judged.
+    """
+
+    store_path: str
+    model_path: str
+    store_digest: str
+    model_digest: str
+    roles: Roles
+    shape: Cell
+    task_cells: Cell
+    edges: tuple[int, ...]
+
+    @property
+    def n_tasks(self) -> Cell:
+        """Tasks on each axis."""
+        x, y, z = (ceil(n / t) for n, t in zip(self.shape, self.task_cells, strict=True))
+        return x, y, z
+
+    @property
+    def n_cubes(self) -> int:
+        """Cubes of the first edge, judged or invalid."""
+        return prod(n - self.edges[0] + 1 for n in self.shape)
+
+    def task(self, index: Sequence[int]) -> Task:
+        """Return the task at an index along x, y, z."""
+        low = tuple(i * t for i, t in zip(index, self.task_cells, strict=True))
+        high = tuple(min(a + t, n) for a, t, n in zip(low, self.task_cells, self.shape, strict=True))
+        read = tuple(min(b + max(self.edges) - 1, n) for b, n in zip(high, self.shape, strict=True))
+        return Task(low, high, read)  # type: ignore[arg-type]
+
+    def tasks(self) -> list[Task]:
+        """Return all tasks, z fastest."""
+        return [self.task(index) for index in product(*(range(n) for n in self.n_tasks))]
+
+
+def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int = 1) -> ScanPlan:
+    """Decide which boxes of cubes are judged together.
+
+    Parameters
+    ----------
+    store : PointStore
+        The ions.
+    model : Model
+        Its judges say which cubes.
+    roles : Roles
+        Host and solute species.
+    n_workers : int
+        Workers that will share the tasks. It changes how the volume is cut, never the result.
+
+    Returns
+    -------
+    ScanPlan
+
+    Raises
+    ------
+    PlanError
+        If the specimen is smaller than a cube.
+    RangingError
+        If a role names a species that the store has not.
+    """
+    roles.of(store.species_names)
+    edges = tuple(judge.edge_nm for judge in model.judges)
+    if min(store.shape_cells) < max(edges):
+        size = " x ".join(str(n) for n in store.shape_cells)
+        raise PlanError(
+            f"The ions fill {size} nm: too small for a cube of {max(edges)} nm. "
+            f"At least {max(edges)} nm are needed on every axis; is the file in nm?"
+        )
+    return ScanPlan(
+        store_path=str(store.path.resolve()),
+        model_path=model.path,
+        store_digest=str(store.attrs["content_digest"]),
+        model_digest=model.digest,
+        roles=roles,
+        shape=store.shape_cells,
+        task_cells=choose_task(store.shape_cells, max(edges) - 1, n_workers),
+        edges=edges,
+    )
+
+
+def choose_task(shape: Cell, halo: int, n_workers: int) -> Cell:
+    """Choose the task that ends the scan first: a large one wastes less halo, a small one keeps all workers busy.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Cells of the specimen.
+    halo : int
+        Cells read beyond those written.
+    n_workers : int
+        Workers.
+
+    Returns
+    -------
+    tuple of int
+        Edges in cells, multiples of a brick.
+
+    Examples
+    --------
+    >>> choose_task((30, 30, 40), 3, 1), choose_task((30, 30, 40), 3, 2), choose_task((200, 200, 200), 3, 2)
+    ((32, 32, 48), (16, 32, 48), (32, 32, 48))
+    """
+
+    def cost(bricks: tuple[int, ...]) -> tuple[float, int]:
+        edges = [b * BRICK_CELLS for b in bricks]
+        n_tasks = prod(ceil(n / e) for n, e in zip(shape, edges, strict=True))
+        cells = prod(min(e + halo, n) for n, e in zip(shape, edges, strict=True))
+        return ceil(n_tasks / n_workers) * cells * (1 if cells <= MAX_CELLS else 1e6), prod(edges)
+
+    x, y, z = (b * BRICK_CELLS for b in min(product(TASK_BRICKS, repeat=3), key=cost))
+    return x, y, z

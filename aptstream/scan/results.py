@@ -1,0 +1,186 @@
+"""What a scan leaves on disk: for every cube edge the judgements ``p`` and the number of ions, and what made them."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream import __version__
+from aptstream.errors import StoreError
+from aptstream.io.arrays import CheckedArray, create_array, damaged, load_metadata
+from aptstream.io.digest import content_digest
+from aptstream.points import Roles, Triple
+from aptstream.scan.plan import Cell, ScanPlan
+from aptstream.scan.score import CubeScores
+
+FORMAT, FORMAT_VERSION = "aptstream-scan", 1
+#: Attributes that say what the numbers mean; the others are history.
+DEFINING = ("format", "format_version", "origin_nm", "shape", "edges", "host", "solute", "store_digest", "model_digest")
+
+
+def array_names(edges: tuple[int, ...]) -> list[tuple[str, str, str]]:
+    """Name the arrays of a scan: array, field of `CubeScores`, dtype."""
+    fields = (("p", "float32"), ("n_ions", "uint32"))
+    return [(f"{field}_{edge}nm", field, dtype) for edge in edges for field, dtype in fields]
+
+
+def create_scan(folder: Path, plan: ScanPlan, origin_nm: Triple) -> None:
+    """Create the empty arrays of a scan and its description. Each task's box is one chunk.
+
+    Parameters
+    ----------
+    folder : Path
+        Zarr group to create.
+    plan : ScanPlan
+        Shape, tasks, edges, roles and digests.
+    origin_nm : tuple of float
+        Low corner of cell [0, 0, 0] in nm.
+    """
+    import zarr
+
+    group = zarr.open_group(folder, mode="w")
+    for name, _, dtype in array_names(plan.edges):
+        create_array(folder, name, shape=plan.shape, dtype=dtype, chunk=plan.task_cells)
+    group.attrs.update(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "origin_nm": list(origin_nm),
+            "shape": list(plan.shape),
+            "edges": list(plan.edges),
+            "host": list(plan.roles.host),
+            "solute": list(plan.roles.solute),
+            "store_digest": plan.store_digest,
+            "model_digest": plan.model_digest,
+            "version": __version__,
+        }
+    )
+
+
+def write_scores(folder: str, low: Cell, scores: dict[int, CubeScores]) -> None:
+    """Write the judgements of one task; every array chunk belongs to one task only.
+
+    Parameters
+    ----------
+    folder : str
+        The scan's Zarr group.
+    low : tuple of int
+        First cell of the task.
+    scores : dict of int to CubeScores
+        For each cube edge.
+    """
+    import zarr
+
+    group = zarr.open_group(folder, mode="r+")
+    for edge, found in scores.items():
+        place = tuple(slice(a, a + n) for a, n in zip(low, found.p.shape, strict=True))
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            for field in ("p", "n_ions"):
+                array: Any = group[f"{field}_{edge}nm"]
+                array[place] = getattr(found, field)
+
+
+def open_scan(path: str | PathLike[str]) -> ScanStore:
+    """Open a finished scan.
+
+    Parameters
+    ----------
+    path : path
+        What `run_scan` wrote.
+
+    Returns
+    -------
+    ScanStore
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it is damaged or of an unknown version.
+    """
+    return ScanStore(path)
+
+
+class ScanStore:
+    """A finished scan on disk.
+
+    Parameters
+    ----------
+    path : path
+        What `run_scan` wrote.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+    attrs : mapping
+        Origin, shape, cube edges, roles, and the digests of store and model.
+    shape : tuple of int
+        Cells, and voxels, on each axis.
+    edges : tuple of int
+        Cube edges in nm.
+    origin_nm : tuple of float
+        Low corner of cell [0, 0, 0] in nm.
+    roles : Roles
+        Host and solute species.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it is damaged or of an unknown version.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        if not (self.path / "zarr.json").is_file():
+            raise StoreError(f"There is no scan at {self.path}. Make one with: aptstream scan STORE --out {self.path}")
+        attributes = load_metadata(self.path).get("attributes", {})
+        found = (attributes.get("format"), attributes.get("format_version"))
+        if found != (FORMAT, FORMAT_VERSION):
+            raise damaged(self.path, f"format and version {found}", f"{(FORMAT, FORMAT_VERSION)}")
+        try:
+            self.attrs = MappingProxyType({name: attributes[name] for name in (*DEFINING, "version")})
+            self.shape = _three(attributes["shape"], int)
+            self.origin_nm: Triple = _three(attributes["origin_nm"], float)
+            self.edges = tuple(int(edge) for edge in attributes["edges"])
+            self.roles = Roles(tuple(map(str, attributes["host"])), tuple(map(str, attributes["solute"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(self.path, f"attributes that do not describe a scan ({error})", "a whole scan") from error
+        if not self.edges or not all(1 <= edge <= 8 for edge in self.edges) or min(self.shape) < 1:
+            raise damaged(self.path, f"cube edges {self.edges} and shape {self.shape}", "edges of 1–8 nm")
+        self._arrays = {
+            name: CheckedArray(self.path, name, shape=self.shape, dtype=dtype)
+            for name, _, dtype in array_names(self.edges)
+        }
+
+    def p(self, edge_nm: int) -> npt.NDArray[np.float32]:
+        """Read the judgements of the cubes of one edge, (nx, ny, nz); NaN = invalid."""
+        found: npt.NDArray[np.float32] = self._arrays[f"p_{edge_nm}nm"][:]
+        return found
+
+    def n_ions(self, edge_nm: int) -> npt.NDArray[np.uint32]:
+        """Read the number of host and solute ions in the cubes of one edge, (nx, ny, nz)."""
+        found: npt.NDArray[np.uint32] = self._arrays[f"n_ions_{edge_nm}nm"][:]
+        return found
+
+    def is_cube(self, edge_nm: int) -> npt.NDArray[np.bool_]:
+        """Tell at which cells a cube of one edge begins that fits into the volume, (nx, ny, nz)."""
+        inside = np.zeros(self.shape, dtype=bool)
+        inside[tuple(slice(max(n - edge_nm + 1, 0)) for n in self.shape)] = True
+        return inside
+
+    def digest(self) -> str:
+        """Hash what the scan means: its arrays and the attributes that define them."""
+        return content_digest(self._arrays, {name: self.attrs[name] for name in DEFINING})
+
+
+def _three(values: Any, kind: type) -> Any:
+    """Return three finite numbers from a file."""
+    x, y, z = (kind(v) for v in values)
+    if not np.isfinite([x, y, z]).all():
+        raise ValueError(f"{values} are not three finite numbers")
+    return x, y, z

@@ -1,0 +1,87 @@
+"""The heart of a scan: the ions of one box in, the judgements of its cubes out. Pure: no state, no writing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream.cloud.store import open_store
+from aptstream.errors import ModelError
+from aptstream.model.modelfile import CubeJudge, load_model
+from aptstream.model.predict import Predictor
+from aptstream.points import PointCloud, Triple
+from aptstream.scan.plan import ScanPlan, Task
+from aptstream.sdm.count import Cubes, SdmScan
+from aptstream.sdm.image import contrast_images
+
+
+@dataclass(frozen=True)
+class CubeScores:
+    """Judgements of the cubes of one edge; a cube is named by the cell at its low corner.
+
+    Parameters
+    ----------
+    p : ndarray of float32, (nx, ny, nz)
+        Expected ordered fraction, 0 … 1; NaN for cubes with too few ions or beyond the volume.
+    n_ions : ndarray of uint32, (nx, ny, nz)
+        Host and solute ions in the cube; 0 for cubes beyond the volume.
+    """
+
+    p: npt.NDArray[np.float32]
+    n_ions: npt.NDArray[np.uint32]
+
+
+def score_brick(plan: ScanPlan, task: Task) -> dict[int, CubeScores]:
+    """Judge all cubes of one task.
+
+    Parameters
+    ----------
+    plan : ScanPlan
+        What is judged, and by which model.
+    task : Task
+        The box.
+
+    Returns
+    -------
+    dict of int to CubeScores
+        For each cube edge in nm, arrays of the task's shape.
+
+    Raises
+    ------
+    ModelError
+        If the model file has changed since the plan was made.
+    """
+    model = load_model(plan.model_path)
+    if model.digest != plan.model_digest:
+        raise ModelError(
+            f"The model file {plan.model_path} has changed since the scan was planned: found {model.digest[:12]}, "
+            f"expected {plan.model_digest[:12]}. Start the scan again."
+        )
+    store = open_store(plan.store_path)
+    cloud = store.read(task.low, task.read_high)
+    return {edge: _judge_cubes(cloud, plan, task, model.judge(edge), store.origin_nm) for edge in plan.edges}
+
+
+def _judge_cubes(cloud: PointCloud, plan: ScanPlan, task: Task, judge: CubeJudge, origin: Triple) -> CubeScores:
+    """Count, predict and fill in the cubes of one edge."""
+    p = np.full(task.shape, np.nan, dtype=np.float32)
+    n_ions = np.zeros(task.shape, dtype=np.uint32)
+    edge = judge.edge_nm
+    read = tuple(
+        min(b + edge - 1, end) - a for a, b, end in zip(task.low, task.high, task.read_high, strict=True)
+    )
+    cubes = Cubes(origin, task.low, read, edge)  # type: ignore[arg-type]
+    if min(cubes.n_cubes) < 1:  # the last cells of the volume: no cube begins here
+        return CubeScores(p, n_ions)
+    counted = SdmScan(cloud, plan.roles, judge.window, cubes)
+    predict = Predictor(judge)
+    inside = tuple(slice(n) for n in cubes.n_cubes)
+    n_ions[inside] = counted.n_host + counted.n_solute
+    for batch in counted:
+        enough = n_ions[inside][batch.place] >= judge.min_ions
+        hosts, solutes = counted.n_host[batch.place][enough], counted.n_solute[batch.place][enough]
+        images = contrast_images(batch.counts[enough], hosts, solutes)
+        p[inside][batch.place][enough] = predict(images)
+    return CubeScores(p, n_ions)

@@ -1,0 +1,49 @@
+"""Counts → network input. One function, used to make the dictionary, to train and to scan."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream.sdm.count import Counts, contrast
+
+
+def contrast_images(
+    counts: Counts, n_host: npt.ArrayLike, n_solute: npt.ArrayLike
+) -> npt.NDArray[np.float32]:
+    r"""Contrast of the species in units of its counting noise.
+
+    Give every ion the weight *w* = (is solute) − *c* with *c* the solute fraction of its cube, and histogram
+    :math:`w_i w_j` over the pairs: in a random alloy whatever the lattice does cancels and only order remains. From the
+    counts of a bin, with A host and X solute,
+
+    .. math:: K = (1-c)^2\,XX - c(1-c)\,AX + c^2\,AA, \qquad
+              V = (1-c)^4\,XX + c^2(1-c)^2\,AX + c^4\,AA,
+
+    and the image is :math:`(K - \bar K) / \sqrt{\bar V + 1}` with means over the rows (offsets along z) of a column.
+
+    Parameters
+    ----------
+    counts : ndarray of uint32, (n, 3, bins_z, bins_lateral)
+        Channels host–host, host–solute, solute–solute.
+    n_host, n_solute : array_like of int, (n,)
+        Ions of each role in the cube.
+
+    Returns
+    -------
+    ndarray of float32, (n, bins_z, bins_lateral)
+        Zero for cubes without solute.
+
+    References
+    ----------
+    .. [1] The weights are those of a Warren–Cowley parameter: Cowley, Phys. Rev. 77, 669 (1950).
+
+    Examples
+    --------
+    >>> counts = np.array([[[[4], [4]], [[0], [0]], [[6], [0]]]], "u4")
+    >>> contrast_images(counts, [10], [10]).ravel().round(3)
+    array([ 0.626, -0.626], dtype=float32)
+    """
+    host, solute = np.asarray(n_host, dtype=np.float64), np.asarray(n_solute, dtype=np.float64)
+    fraction = (solute / np.maximum(host + solute, 1)).astype(np.float32)
+    return contrast(counts, fraction)
