@@ -30,7 +30,7 @@ def apply_ranges(mass_to_charge: npt.ArrayLike, table: RangeTable) -> npt.NDArra
 
     Examples
     --------
-    >>> from aptstream.points import Range
+    >>> from aptstream.points import Range, RangeTable
     >>> table = RangeTable((Range(13, 14, (("Al", 1),)), Range(7, 8, (("Li", 1),))))
     >>> apply_ranges([7, 8, 13.5], table)
     array([2, 0, 1], dtype=uint8)

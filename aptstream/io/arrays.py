@@ -155,6 +155,8 @@ class CheckedArray:
         self._shard = self._check(metadata)
         #: Rows in one chunk: what is decoded for a single row.
         self.chunk_rows = int(metadata["codecs"][0]["configuration"]["chunk_shape"][0])
+        # A shard ends with an index, 16 bytes per chunk, and its checksum.
+        self._smallest_file = 16 * (self._shard[0] // self.chunk_rows) + 4
         self._check_members()
         try:
             self._array: Any = zarr.open_array(str(store / name), mode="r", zarr_format=3)
@@ -173,8 +175,10 @@ class CheckedArray:
         if stop <= start:
             return np.empty((0, *self.shape[1:]), self.dtype)
         for key in self._keys(start, stop):
-            if not (self.store / self.name / key).is_file():
-                raise self._damaged(f"has lost its chunk file {key}", "all of them")
+            file = self.store / self.name / key
+            # Zarr gives back whatever was in memory where a shard file is empty.
+            if not file.is_file() or file.stat().st_size < self._smallest_file:
+                raise self._damaged(f"has lost its chunk file {key}, or its end", "all of them, whole")
         try:
             found: npt.NDArray[Any] = np.asarray(self._array[start:stop])
         except _READ_ERRORS as error:
@@ -200,6 +204,8 @@ class CheckedArray:
         for key in self._keys(0, self.shape[0]):
             if key not in members or not members[key].is_file(follow_symlinks=False):
                 raise self._damaged(f"lacks its chunk file {key}", "all of them")
+            if members[key].stat().st_size < self._smallest_file:
+                raise self._damaged(f"has lost the end of its chunk file {key}", "whole files")
 
     def _check(self, metadata: dict[str, Any]) -> tuple[int, ...]:
         """Compare the description with what `create_array` writes; return the shape of a shard."""

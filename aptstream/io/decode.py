@@ -255,8 +255,12 @@ class CellSort:
         start = 0
         blocks.reverse()
         while blocks:
-            points, mass, kind = map(np.ascontiguousarray, blocks.pop())
+            block = blocks.pop()
+            points, mass = (np.ascontiguousarray(column, np.float32) for column in block[:2])
+            kind = np.ascontiguousarray(block[2], np.uint8)
             of_block = self._key[start : start + len(mass)]
+            if not points.shape == (len(of_block), 3) or not mass.shape == kind.shape == of_block.shape:
+                raise ValueError(f"A block holds {points.shape}, {mass.shape}, {kind.shape} numbers.")
             _ions.scatter(
                 of_block, _CELL_BITS, cursor, points, mass, kind, key, position, mass_to_charge, species
             )

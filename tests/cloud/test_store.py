@@ -1,0 +1,368 @@
+"""The point store against masks over the source, and against everything that can happen to a folder."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aptstream.cloud import ingest, open_store
+from aptstream.cloud.lattice import Lattice
+from aptstream.cloud.manifest import _seal
+from aptstream.errors import StoreError
+from aptstream.io import write_pos
+from aptstream.io.arrays import CheckedArray, create_array
+from aptstream.io.digest import content_digest
+from aptstream.points import Box, Range, RangeTable, Sphere
+
+TABLE = RangeTable(
+    (
+        Range(26, 28, (("Al", 1),), 0.0166, "33FFFF"),
+        Range(6, 8, (("Li", 1),)),
+        Range(13, 14, (("Al", 1),)),
+    )
+)
+NAMES = ("positions", "species", "mass_to_charge", "brick_offset", "cell_offset")
+
+
+@pytest.fixture(scope="module")
+def source():
+    """Ions on and off the faces of cells, with negative z and an empty corner."""
+    rng = np.random.default_rng(5)
+    position = rng.uniform((-20, 3, -35), (17, 29, -2), (60_000, 3)).astype("f4")
+    position[::7] = np.round(position[::7])
+    position = position[~(position < (-2, 15, -18)).all(axis=1)]
+    mass = rng.choice([7, 13.5, 27, 99], len(position)).astype("f4")
+    return position, mass
+
+
+@pytest.fixture(scope="module")
+def store(source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    write_pos(folder / "a.pos", *source)
+    return ingest(folder / "a.pos", ranges=TABLE, out=folder / "a.zarr")
+
+
+@pytest.fixture
+def copy(store, tmp_path):
+    return shutil.copytree(store.path, tmp_path / "copy.zarr")
+
+
+def same_ions(cloud, position, mass):
+    """Compare ions in an order of their own."""
+    found, expected = (
+        np.column_stack([cloud.position, cloud.mass_to_charge]),
+        np.column_stack([position, mass]),
+    )
+    np.testing.assert_array_equal(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)])
+
+
+CELLS = st.tuples(*3 * [st.integers(-5, 45)])
+
+
+@given(low=CELLS, high=CELLS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_reading_cells_equals_a_mask(store, source, low, high):
+    position, mass = source
+    cell = np.floor(position.astype("f8") - store.origin_nm)
+    inside = ((cell >= low) & (cell < high)).all(axis=1)
+    cloud = store.read(low, high)
+    same_ions(cloud, position[inside], mass[inside])
+    assert cloud.species_names == ("unranged", "Al", "Li")
+    expected = np.select([cloud.mass_to_charge == 7, cloud.mass_to_charge < 30], [2, 1], 0)
+    np.testing.assert_array_equal(cloud.species, expected)
+
+
+def test_reading_keeps_the_stored_order_and_skips_what_is_not_needed(store, monkeypatch):
+    everything = store.read((0, 0, 0), store.shape_cells)
+    assert len(everything) == store.n_ions
+    part = store.read((3, 2, 20), (9, 20, 33))
+    cell = np.floor(everything.position.astype("f8") - store.origin_nm)
+    inside = ((cell >= (3, 2, 20)) & (cell < (9, 20, 33))).all(axis=1)
+    np.testing.assert_array_equal(part.position, everything.position[inside])
+    asked = []
+    read = CheckedArray.__getitem__
+    monkeypatch.setattr(
+        CheckedArray, "__getitem__", lambda self, s: (asked.append((self.name, s)), read(self, s))[1]
+    )
+    store.read((36, 20, 30), (37, 24, 33))
+    assert max(s.stop - s.start for name, s in asked if name == "positions") < store.n_ions / 20
+
+
+@given(CELLS, CELLS)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_windows_and_gaps_do_not_change_what_is_read(store, low, high):
+    import aptstream.cloud.store as module
+
+    expected = store.read(low, high)
+    small = open_store(store.path)
+    small._arrays["positions"].chunk_rows = 50
+    before, module.STREAM_ROWS = module.STREAM_ROWS, 333
+    try:
+        found = small.read(low, high)
+    finally:
+        module.STREAM_ROWS = before
+    np.testing.assert_array_equal(found.position, expected.position)
+    np.testing.assert_array_equal(found.species, expected.species)
+
+
+CORNERS = st.tuples(st.floats(-25, 20), st.floats(0, 30), st.floats(-40, 0))
+
+
+@given(CORNERS, CORNERS, st.floats(0, 15), st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_query_is_exact(store, source, a, b, radius, whole):
+    position, mass = source
+    if whole:
+        a, b = np.round(a), np.round(b)
+    box = Box(tuple(np.minimum(a, b)), tuple(np.maximum(a, b)))
+    cloud = store.query(box)
+    inside = box.contains(position)
+    same_ions(cloud, position[inside], mass[inside])
+    cloud = store.query(Sphere(tuple(a), radius))
+    inside = ((position.astype("f8") - a) ** 2).sum(axis=1) <= radius**2
+    same_ions(cloud, position[inside], mass[inside])
+
+
+def test_regions_far_away_and_without_end(store):
+    assert len(store.query(Box((-1e300,) * 3, (1e300,) * 3))) == store.n_ions
+    assert len(store.query(Sphere((0, 0, 0), 1e9))) == store.n_ions
+    assert len(store.query(Box((1e300,) * 3, (1.1e300,) * 3))) == 0
+    assert len(store.read((5, 5, 5), (5, 9, 9))) == 0
+    assert len(store.read((9, 9, 9), (5, 5, 5))) == 0
+
+
+def test_counts(store, source):
+    position, mass = source
+    cell = np.floor(position.astype("f8") - store.origin_nm).astype(int)
+    expected = np.zeros(store.shape_cells, "u4")
+    np.add.at(expected, tuple(cell.T), 1)
+    counts = store.cell_counts()
+    assert counts.dtype == np.uint32
+    np.testing.assert_array_equal(counts, expected)
+    assert store.species_counts() == {
+        "unranged": int((mass == 99).sum()),
+        "Al": int(((mass == 27) | (mass == 13.5)).sum()),
+        "Li": int((mass == 7).sum()),
+    }
+
+
+def test_what_it_says_of_itself(store, source):
+    position, _ = source
+    assert store.origin_nm == tuple(np.floor(position.min(axis=0)).tolist())
+    assert store.box.contains(position).all()
+    assert store.ranges == TABLE
+    attrs = store.attrs
+    assert attrs["n_read"] == attrs["n_ranged"] + attrs["n_unranged"] == store.n_ions
+    assert attrs["content_digest"] == store.digest()
+    assert (attrs["pole"], attrs["source"]["name"], attrs["range_file"]) == ([0, 0, 1], "a.pos", None)
+    assert repr(store).endswith(f"a.zarr': {store.n_ions} ions, 38 by 27 by 34 nm)")
+    store.verify()
+
+
+def test_it_travels_as_a_path_and_serves_threads(store):
+    message = pickle.dumps(store)
+    assert len(message) < 1000
+    again = pickle.loads(message)
+    boxes = [((i, 0, 0), (i + 9, 20, 20)) for i in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda box: again.read(*box).position, boxes))
+    for position, box in zip(found, boxes, strict=True):
+        np.testing.assert_array_equal(position, store.read(*box).position)
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=30), st.integers(1, 9), st.integers(1, 3))
+@settings(max_examples=20)
+def test_the_digest_does_not_see_chunks(tmp_path_factory, values, chunk_rows, shard_chunks):
+    folder = tmp_path_factory.mktemp("digest")
+    data = np.array([values, values], "i8").T.copy()
+    shape = data.shape
+    array = create_array(
+        folder, "a", shape=shape, dtype="int64", chunk_rows=chunk_rows, shard_chunks=shard_chunks
+    )
+    array[:] = data
+    stored = CheckedArray(folder, "a", shape=shape, dtype="int64")
+    attributes = {"n": len(values), "x": 0.1}
+    expected = content_digest({"a": data}, attributes)
+    assert content_digest({"a": stored}, dict(reversed(attributes.items()))) == expected
+    for other in ({"b": data}, {"a": data.ravel()}, {"a": data + 1}, {"a": data.astype("u8")}, {}):
+        assert content_digest(other, attributes) != expected
+    assert content_digest({"a": data}, {**attributes, "x": 0.2}) != expected
+
+
+def chunk_files(folder, name):
+    return sorted(path for path in (folder / name).iterdir() if path.name.startswith("c."))
+
+
+def use_all(path):
+    """What any user of a store would do."""
+    store = open_store(path)
+    store.verify()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("where", [0.0, 0.3, 0.77, 1.0])
+def test_a_flipped_bit_is_named(copy, name, where):
+    (file,) = chunk_files(copy, name)
+    data = bytearray(file.read_bytes())
+    data[int(where * (len(data) - 1))] ^= 8
+    file.write_bytes(data)
+    with pytest.raises(StoreError, match=f"array '{name}'"):
+        use_all(copy)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lost_or_foreign_chunk_is_named(copy, store, name):
+    (file,) = chunk_files(copy, name)
+    data = file.read_bytes()
+    for content in (b"", data[:-1], data[: len(data) // 2], data + b"\0"):
+        file.write_bytes(content)
+        with pytest.raises(StoreError, match=f"array '{name}'"):
+            use_all(copy)
+    file.unlink()
+    with pytest.raises(StoreError, match=f"array '{name}' lacks its chunk file c.0"):
+        open_store(copy)
+    file.symlink_to(store.path / name / file.name)
+    with pytest.raises(StoreError, match=f"array '{name}' has a symbolic link"):
+        open_store(copy)
+    shutil.rmtree(copy / name)
+    with pytest.raises(StoreError, match=f"array '{name}'"):
+        open_store(copy)
+    (copy / name).symlink_to(store.path / name)
+    with pytest.raises(StoreError, match=f"array '{name}'"):
+        open_store(copy)
+
+
+def test_a_chunk_lost_after_opening_is_not_read_as_zeros(copy):
+    opened = open_store(copy)
+    chunk_files(copy, "positions")[0].unlink()
+    with pytest.raises(StoreError, match="array 'positions' has lost its chunk file"):
+        opened.read((30, 0, 0), (35, 9, 9))
+
+
+ARRAY_LIES = [
+    (("shape",), [1, 3]),
+    (("data_type",), "float64"),
+    (("node_type",), "group"),
+    (("zarr_format",), 2),
+    (("fill_value",), 1.0),
+    (("codecs",), []),
+    (("codecs", 0, "name"), "zstd"),
+    (("codecs", 0, "configuration", "chunk_shape"), [1 << 40, 3]),
+    (("codecs", 0, "configuration", "chunk_shape"), [0, 3]),
+    (("codecs", 0, "configuration", "chunk_shape"), [7, 3]),
+    (("codecs", 0, "configuration", "chunk_shape"), "all"),
+    (("codecs", 0, "configuration", "codecs"), [{"name": "bytes"}]),
+    (("codecs", 0, "configuration", "codecs", 0, "configuration", "endian"), "big"),
+    (("codecs", 0, "configuration", "codecs", 1, "name"), "gzip"),
+    (("codecs", 0, "configuration", "index_codecs", 1, "name"), "bytes"),
+    (("chunk_grid", "name"), "rectilinear"),
+    (("chunk_grid", "configuration", "chunk_shape"), [1 << 62, 3]),
+    (("chunk_key_encoding", "name"), "v2"),
+    (("storage_transformers",), [{"name": "x"}]),
+]
+
+
+def tamper(file, keys, value):
+    content = json.loads(file.read_text())
+    at = content
+    for key in keys[:-1]:
+        at = at[key]
+    at[keys[-1]] = value
+    return content
+
+
+@pytest.mark.parametrize(("keys", "value"), ARRAY_LIES)
+def test_a_description_that_lies_is_refused(copy, keys, value):
+    file = copy / "positions" / "zarr.json"
+    file.write_text(json.dumps(tamper(file, keys, value)))
+    with pytest.raises(StoreError, match="array 'positions'"):
+        open_store(copy)
+
+
+LIES = {
+    "format": ["other", None, 1],
+    "format_version": [2, "1", True, None],
+    "n_ions": [0, -1, 1.5, "many", True, 10**30],
+    "n_ranged": [0, 10**9, None],
+    "n_read": [1],
+    "n_unranged": [1],
+    "species": [[], ["unranged"], ["unranged", "Li", "Al"], "Al"],
+    "ranges": [[], [[1, 2]], [[2, 1, [["Al", 1]], 0, ""]], "x", [[1, 2, [["Al", -1]], 0, ""]], None],
+    "origin_nm": [[0, 0], [0.5, 0, 0], [0, 0, 1e300], ["a", 0, 0], [True, 0, 0], None],
+    "shape_cells": [[0, 1, 1], [1 << 20] * 3, [1, 1], [37, 26, 33.0], [1, 1, 1], [-1, -1, 1]],
+    "brick_nm": [8.0, 0, None],
+    "cell_nm": [2.0],
+    "pole": [[0, 0], [0, 0, "z"], None],
+    "content_digest": [None, "00", 5],
+}
+
+
+@pytest.mark.parametrize("key", LIES)
+@pytest.mark.parametrize("sealed", [False, True])
+def test_attributes_that_lie_are_refused(copy, key, sealed):
+    file = copy / "zarr.json"
+    original = file.read_text()
+    for value in LIES[key]:
+        file.write_text(original)
+        content = tamper(file, ["attributes", key], value)
+        if sealed:
+            content["attributes"].pop("manifest_sha256")
+            content["attributes"]["manifest_sha256"] = _seal(content["attributes"])
+        file.write_text(json.dumps(content))
+        with pytest.raises(StoreError, match="Expected"):
+            open_store(copy)
+
+
+@pytest.mark.parametrize(
+    "key", ["origin_nm", "pole", "source", "software", "manifest_sha256", "content_digest"]
+)
+def test_any_other_change_breaks_the_seal(copy, key):
+    file = copy / "zarr.json"
+    values = {"origin_nm": [0.0, 0.0, 0.0], "pole": [1.0, 0.0, 0.0], "content_digest": 64 * "0"}
+    file.write_text(json.dumps(tamper(file, ["attributes", key], values.get(key, "changed"))))
+    with pytest.raises(StoreError, match="contradict each other"):
+        open_store(copy)
+
+
+def test_a_sealed_lie_does_not_survive_verification(copy):
+    file = copy / "zarr.json"
+    content = json.loads(file.read_text())
+    for key, value in (
+        ("origin_nm", [-21.0, 3.0, -35.0]),
+        ("content_digest", 64 * "0"),
+        ("pole", [1.0, 0.0, 0.0]),
+    ):
+        attributes = {**content["attributes"], key: value}
+        attributes.pop("manifest_sha256")
+        attributes["manifest_sha256"] = _seal(attributes)
+        file.write_text(json.dumps({**content, "attributes": attributes}))
+        with pytest.raises(StoreError, match=r"cells|SHA-256"):
+            open_store(copy).verify()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", "[" * 100_000, '{"zarr_format": 3}', "\xff"])
+def test_a_manifest_that_is_none(copy, content):
+    (copy / "zarr.json").write_text(content, encoding="latin-1")
+    with pytest.raises(StoreError, match="damaged or of another kind"):
+        open_store(copy)
+    (copy / "zarr.json").unlink()
+    with pytest.raises(StoreError, match="manifest has no zarr"):
+        open_store(copy)
+
+
+def test_no_store_at_all(tmp_path):
+    with pytest.raises(StoreError, match="There is no point store"):
+        open_store(tmp_path / "none.zarr")
+
+
+def test_absurd_extents_are_refused():
+    with pytest.raises(StoreError, match="span 1000001 by 1000001 by 1 nm"):
+        Lattice.around((0, 0, 0), (1e6, 1e6, 0))
+    assert Lattice.around((0, 0, 0), (639, 639, 639)).n_bricks == 64000
