@@ -84,15 +84,15 @@ def ingest(
     }
     if not isinstance(ranges, RangeTable):
         provenance["range_file"] = {"name": Path(ranges).name, "sha256": file_sha256(ranges)}
-    write_store(target, manifest, ions, provenance=provenance, progress=progress)
+    write_store(target, manifest, ions=ions, provenance=provenance, progress=progress)
     return open_store(target)
 
 
 def write_store(
     target: Path,
     manifest: Manifest,
-    ions: SortedIons,
     *,
+    ions: SortedIons,
     provenance: dict[str, Any],
     progress: Progress = silent,
 ) -> None:
@@ -186,7 +186,7 @@ def _read(file: Path, table: RangeTable, progress: Progress) -> _Read:
 def _sort(read: _Read, lattice: Lattice, progress: Progress) -> SortedIons:
     """Sort in memory: 21 bytes per ion on top of those that were read, which are freed on the way."""
     try:
-        sort = CellSort(lattice.origin_nm, lattice.shape_bricks, read.n_ions)
+        sort = CellSort(lattice.origin_nm, lattice.shape_bricks, n_ions=read.n_ions)
         for position, _, _ in read.blocks:
             sort.count(position)
         progress("sort", 0, read.n_ions, "ions")
@@ -207,7 +207,7 @@ def _write_arrays(
     for number, (name, (shape, dtype)) in enumerate(array_shapes(manifest).items()):
         rows = _OFFSET_ROWS if name == "cell_offset" else _CHUNK_ROWS
         array = create_array(
-            building, name, shape=shape, dtype=dtype, chunk_rows=rows, shard_chunks=_SHARD_CHUNKS
+            building, name, shape=shape, dtype=dtype, chunk=(rows, *shape[1:]), shard_chunks=_SHARD_CHUNKS
         )
         for start in range(0, shape[0], array.shards[0]):
             array[start : start + array.shards[0]] = arrays[name][start : start + array.shards[0]]

@@ -36,4 +36,4 @@ def apply_ranges(mass_to_charge: npt.ArrayLike, table: RangeTable) -> npt.NDArra
     array([2, 0, 1], dtype=uint8)
     """
     mass = np.asarray(mass_to_charge, np.float32)
-    return range_ions(mass, table.bounds_da, table.indices)
+    return range_ions(mass, table.bounds_da, indices=table.indices)

@@ -28,9 +28,15 @@ _READ_ERRORS = (ValueError, RuntimeError, OSError, LookupError, TypeError, Arith
 
 
 def create_array(
-    folder: Path, name: str, *, shape: tuple[int, ...], dtype: str, chunk_rows: int, shard_chunks: int
+    folder: Path,
+    name: str,
+    *,
+    shape: tuple[int, ...],
+    dtype: str,
+    chunk: tuple[int, ...],
+    shard_chunks: int = 1,
 ) -> Any:
-    """Create a Zarr array: blosc-zstd with bit shuffle, crc32c last, all chunks written, sharded along rows.
+    """Create a Zarr array: blosc-zstd with bit shuffle, crc32c last, all chunks written, in shards.
 
     Parameters
     ----------
@@ -39,11 +45,13 @@ def create_array(
     name : str
         Name of the array, which becomes a folder.
     shape : tuple of int
-        Extents; chunks split the first axis only.
+        Extents.
     dtype : str
         Name of the type, such as ``"float32"``.
-    chunk_rows, shard_chunks : int
-        Rows in a chunk and chunks in a shard, at most; fewer where the array is short.
+    chunk : tuple of int
+        Extents of a chunk; at most the whole first axis.
+    shard_chunks : int
+        Chunks along the first axis in one file, at most; fewer where the array is short.
 
     Returns
     -------
@@ -53,15 +61,15 @@ def create_array(
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec
 
-    rows = min(chunk_rows, shape[0])
+    rows = min(chunk[0], shape[0])
     per_shard = min(shard_chunks, -(-shape[0] // rows))
     return zarr.create_array(
         str(folder),
         name=name,
         shape=shape,
         dtype=dtype,
-        chunks=(rows, *shape[1:]),
-        shards=(rows * per_shard, *shape[1:]),
+        chunks=(rows, *chunk[1:]),
+        shards=(rows * per_shard, *chunk[1:]),
         filters=None,
         compressors=[BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle"), Crc32cCodec()],
         fill_value=0,
@@ -196,8 +204,11 @@ class CheckedArray:
 
     def _check_members(self) -> None:
         """Look through the folder once: cheaper than asking for every file."""
-        with os.scandir(self.store / self.name) as entries:
-            members = {entry.name: entry for entry in entries}
+        try:
+            with os.scandir(self.store / self.name) as entries:
+                members = {entry.name: entry for entry in entries}
+        except OSError as error:
+            raise self._damaged(f"cannot be listed ({error.strerror})", "a readable folder") from error
         for key, entry in members.items():
             if entry.is_symlink():
                 raise self._damaged(f"has a symbolic link in place of {key}", "files of its own")

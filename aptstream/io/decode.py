@@ -91,7 +91,7 @@ def decode_pos(record: npt.NDArray[np.uint8]) -> Decoded:
 
 
 def range_ions(
-    mass_to_charge: FloatArray, bounds_da: npt.NDArray[np.float64], indices: npt.NDArray[np.uint8]
+    mass_to_charge: FloatArray, bounds_da: npt.NDArray[np.float64], *, indices: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
     """Give every m/q the species of the range that holds it.
 
@@ -116,7 +116,7 @@ def range_ions(
 
     Examples
     --------
-    >>> range_ions(np.array([6.9, 7, 8], "f4"), np.array([[7.0, 8.0]]), np.array([1], "u1"))
+    >>> range_ions(np.array([6.9, 7, 8], "f4"), np.array([[7.0, 8.0]]), indices=np.array([1], "u1"))
     array([0, 1, 0], dtype=uint8)
     """
     n_ranges = len(indices)
@@ -177,14 +177,14 @@ class CellSort:
 
     Examples
     --------
-    >>> sort = CellSort((0, 0, 0), (1, 1, 1), 2)
+    >>> sort = CellSort((0, 0, 0), (1, 1, 1), n_ions=2)
     >>> position = np.array([[2, 0, 0], [1, 0, 0]], "f4")
     >>> sort.count(position)
     >>> sort.scatter([(position, np.array([7, 27], "f4"), np.array([1, 2], "u1"))]).species
     array([2, 1], dtype=uint8)
     """
 
-    def __init__(self, origin_nm: tuple[float, ...], shape_bricks: tuple[int, ...], n_ions: int) -> None:
+    def __init__(self, origin_nm: tuple[float, ...], shape_bricks: tuple[int, ...], *, n_ions: int) -> None:
         if not 0 < n_ions < 2**32:
             raise ValueError(f"This sort takes 1 to 2³² - 1 ions, found {n_ions}.")
         self._origin = np.array(origin_nm, np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from io import FileIO
 from os import PathLike
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def iter_blocks(path: str | PathLike[str], block: int = 1 << 18) -> Iterator[tup
     if block < 1:
         raise ValueError(f"A block holds at least 1 ion, found {block}.")
     n_ions = count_pos(path)
-    with Path(path).open("rb", buffering=0) as stream:
+    with _open(Path(path)) as stream:
         for start in range(0, n_ions, block):
             raw = _read_exactly(stream.fileno(), POS_BYTES * min(block, n_ions - start), Path(path).name)
             decoded = decode_pos(np.frombuffer(raw, np.uint8))
@@ -177,6 +178,15 @@ def write_pos(path: str | PathLike[str], position: npt.ArrayLike, mass_to_charge
             record = np.empty((len(mass[rows]), 4), ">f4")
             record[:, :3], record[:, 3] = points[rows], mass[rows]
             stream.write(record.data)
+
+
+def _open(file: Path) -> FileIO:
+    try:
+        return file.open("rb", buffering=0)
+    except OSError as error:
+        raise FileFormatError(
+            f"The POS file {file} cannot be read: {error.strerror}. Expected a file that you may read."
+        ) from error
 
 
 def _read_exactly(descriptor: int, size: int, name: str) -> bytes:

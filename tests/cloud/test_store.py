@@ -184,7 +184,7 @@ def test_the_digest_does_not_see_chunks(tmp_path_factory, values, chunk_rows, sh
     data = np.array([values, values], "i8").T.copy()
     shape = data.shape
     array = create_array(
-        folder, "a", shape=shape, dtype="int64", chunk_rows=chunk_rows, shard_chunks=shard_chunks
+        folder, "a", shape=shape, dtype="int64", chunk=(chunk_rows, *shape[1:]), shard_chunks=shard_chunks
     )
     array[:] = data
     stored = CheckedArray(folder, "a", shape=shape, dtype="int64")

@@ -63,19 +63,20 @@ def test_ranging_equals_a_loop(edges, data):
         [close, np.nextafter(close, np.float32(99)), np.nextafter(close, np.float32(-1)), [-1, 0]]
     )
     mass = mass.astype("f4")
-    np.testing.assert_array_equal(range_ions(mass, bounds, indices), naive_ranging(mass, bounds, indices))
+    np.testing.assert_array_equal(
+        range_ions(mass, bounds, indices=indices), naive_ranging(mass, bounds, indices)
+    )
 
 
 def test_touching_ranges_share_no_ion():
-    species = range_ions(
-        np.array([1, 2, 3], "f4"), np.array([[1.0, 2.0], [2.0, 3.0]]), np.array([1, 2], "u1")
-    )
+    bounds = np.array([[1.0, 2.0], [2.0, 3.0]])
+    species = range_ions(np.array([1, 2, 3], "f4"), bounds, indices=np.array([1, 2], "u1"))
     np.testing.assert_array_equal(species, [1, 2, 0])
 
 
 def test_ranging_refuses_overlaps():
     with pytest.raises(ValueError, match="ascend without overlap"):
-        range_ions(np.ones(1, "f4"), np.array([[1.0, 3.0], [2.0, 4.0]]), np.array([1, 2], "u1"))
+        range_ions(np.ones(1, "f4"), np.array([[1.0, 3.0], [2.0, 4.0]]), indices=np.array([1, 2], "u1"))
 
 
 @given(st.integers(1, 300), st.integers(1, 25), st.integers(1, 50), st.integers(0, 2**32 - 1))
@@ -87,7 +88,7 @@ def test_sorting_equals_a_stable_lexsort(n, extent, block, seed):
     cell = np.floor(position.astype("f8") - origin).astype(int)
     bricks = tuple((cell.max(axis=0) // 16 + 1).tolist())
     mass, species = np.arange(n, dtype="f4"), rng.integers(0, 9, n).astype("u1")
-    sort = CellSort(tuple(origin), bricks, n)
+    sort = CellSort(tuple(origin), bricks, n_ions=n)
     starts = range(0, n, block)
     for i in starts:
         sort.count(position[i : i + block])
@@ -106,7 +107,7 @@ def test_sorting_equals_a_stable_lexsort(n, extent, block, seed):
 
 
 def test_sorting_refuses_ions_outside_and_too_many():
-    sort = CellSort((0.0, 0.0, 0.0), (1, 1, 1), 1)
+    sort = CellSort((0.0, 0.0, 0.0), (1, 1, 1), n_ions=1)
     for outside in (-0.5, 16.0, np.nan):
         with pytest.raises(ValueError, match="lie outside"):
             sort.count(np.array([[0, 0, outside]], "f4"))
@@ -115,4 +116,4 @@ def test_sorting_refuses_ions_outside_and_too_many():
     with pytest.raises(ValueError, match="counted 0"):
         sort.scatter([])
     with pytest.raises(ValueError, match="found 4294967296"):
-        CellSort((0.0, 0.0, 0.0), (1, 1, 1), 2**32)
+        CellSort((0.0, 0.0, 0.0), (1, 1, 1), n_ions=2**32)
