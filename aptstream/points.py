@@ -295,8 +295,8 @@ class Roles:
 
     Examples
     --------
-    >>> Roles(("Al",), ("Li", "Mg")).of(("unranged", "Li", "Al", "H"))
-    array([2, 1, 0, 2], dtype=uint8)
+    >>> Roles(("Al",), ("Li", "Mg")).of(("unranged", "Li", "Al", "H", "Mg"))
+    array([2, 1, 0, 2, 1], dtype=uint8)
     """
 
     host: tuple[str, ...]

@@ -30,6 +30,7 @@ from aptstream.sdm.window import SdmWindow
 FORMAT, FORMAT_VERSION, SUFFIX = "aptstream-model", 1, ".aptmodel"
 MAX_FILE_BYTES, MAX_MEMBERS = 64 << 20, 256
 FLATBUFFER_MAGIC = b"TFL3"
+_SHIPPED = resources.files("aptstream") / "data"
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,11 @@ def save_model(path: Path, model: Model) -> Path:
     return path
 
 
+def shipped_models() -> list[str]:
+    """Name the models that come with aptstream."""
+    return sorted(f.name.removesuffix(SUFFIX) for f in _SHIPPED.iterdir() if f.name.endswith(SUFFIX))
+
+
 def load_model(name_or_path: str | Path = "cubes") -> Model:
     """Load a shipped model by name or any model by path.
 
@@ -179,14 +185,12 @@ def load_model(name_or_path: str | Path = "cubes") -> Model:
     """
     path = Path(name_or_path)
     if path.suffix != SUFFIX:
-        shipped = resources.files("aptstream") / "data"
-        names = sorted(f.name.removesuffix(SUFFIX) for f in shipped.iterdir() if f.name.endswith(SUFFIX))
-        if str(name_or_path) not in names:
+        if str(name_or_path) not in shipped_models():
             raise ModelError(
-                f"There is no shipped model {str(name_or_path)!r}; shipped: {', '.join(names)}. "
+                f"There is no shipped model {str(name_or_path)!r}; shipped: {', '.join(shipped_models())}. "
                 f"Give one of these, or the path of a file that ends in {SUFFIX}."
             )
-        path = Path(str(shipped / f"{name_or_path}{SUFFIX}"))
+        path = Path(str(_SHIPPED / f"{name_or_path}{SUFFIX}"))
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +15,8 @@ from aptstream.model.modelfile import CubeJudge
 
 #: Images in a batch. Fixed, the last batch filled up with zeros: a network of varying batch size would be compiled anew.
 BATCH = 512
+
+_STDERR = threading.Lock()
 
 
 class Predictor:
@@ -31,10 +38,11 @@ class Predictor:
 
         expected = (BATCH, *judge.window.shape)
         try:
-            self._interpreter = Interpreter(model_content=judge.flatbuffer, num_threads=1)
+            with _runtime_muted():
+                self._interpreter = Interpreter(model_content=judge.flatbuffer, num_threads=1)
+                self._interpreter.allocate_tensors()
             self._input = self._interpreter.get_input_details()[0]
             self._output = self._interpreter.get_output_details()[0]
-            self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelError(
                 f"The network for {judge.edge_nm} nm cubes cannot be run on images of {judge.window.shape}: {error}. "
@@ -75,3 +83,17 @@ class Predictor:
         """Judge images: probabilities 0 … 1, which are expected ordered fractions, (n,)."""
         logit = self.logits(images).astype(np.float64)
         return (1 / (1 + np.exp(-np.clip(logit, -60, 60)))).astype(np.float32)
+
+
+@contextmanager
+def _runtime_muted() -> Iterator[None]:
+    """Keep the runtime's greeting, which it writes past Python, off the terminal that shows the progress."""
+    with _STDERR:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)

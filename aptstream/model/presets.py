@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aptstream.crystal import Crystal
+from aptstream.errors import ModelError
 from aptstream.model.networks import CubeNet
 from aptstream.sdm.window import SdmWindow
 
@@ -54,7 +55,29 @@ PRESETS = {
         net=CubeNet(),
         epochs={4: 6, 2: 4},
         min_ions_per_nm3=6.25,
-        cut=0.5,
+        cut=0.4,
         min_voxels=4,
     )
 }
+
+
+def get_preset(name: str) -> Preset:
+    """Return a preset by name.
+
+    Parameters
+    ----------
+    name : str
+        Key of `PRESETS`.
+
+    Returns
+    -------
+    Preset
+
+    Raises
+    ------
+    ModelError
+        If there is none of that name.
+    """
+    if name not in PRESETS:
+        raise ModelError(f"There is no preset {name!r}: choose one of {', '.join(PRESETS)}.")
+    return PRESETS[name]

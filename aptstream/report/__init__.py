@@ -1,1 +1,6 @@
-"""Results for people: figures (`figures`), tables (`tables`), and one self-contained page (`html`)."""
+"""For people: figures, tables, and one self-contained page."""
+
+from aptstream.report.summary import Summary
+from aptstream.report.write import report
+
+__all__ = ["Summary", "report"]

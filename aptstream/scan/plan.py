@@ -172,7 +172,7 @@ def choose_task(shape: Cell, halo: int, n_workers: int) -> Cell:
     Examples
     --------
     >>> choose_task((30, 30, 40), 3, 1), choose_task((30, 30, 40), 3, 2), choose_task((200, 200, 200), 3, 2)
-    ((32, 32, 48), (16, 32, 48), (32, 32, 48))
+    ((32, 32, 48), (16, 32, 48), (32, 32, 32))
     """
 
     def cost(bricks: tuple[int, ...]) -> tuple[float, int]:

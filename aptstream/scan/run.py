@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Iterator
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,8 +116,8 @@ def _results(plan: ScanPlan, folder: str, client: Client | None, n_workers: int)
     from distributed import as_completed
 
     waiting = iter(tasks)
-    window = [next(waiting, None) for _ in range(IN_FLIGHT * n_workers)]
-    futures = as_completed([client.submit(run_task, plan, t, folder, pure=False) for t in window if t is not None])
+    first = [client.submit(run_task, plan, task, folder, pure=False) for task in islice(waiting, IN_FLIGHT * n_workers)]
+    futures = as_completed(first, loop=client.loop)
     for future in futures:
         yield future.result()
         future.release()

@@ -40,7 +40,7 @@ def voxel_fraction(
     Examples
     --------
     >>> sphere = Particles(np.full((1, 3), 5.0), np.array([2.0]), np.array([0]))
-    >>> round(float(voxel_fraction(sphere, (10, 10, 10)).sum()), 1)     # 4/3 π 2³ = 33.5
+    >>> round(float(voxel_fraction(sphere, (10, 10, 10), sub=16).sum()), 1)     # 4/3 π 2³ = 33.5
     33.5
     """
     inside = np.zeros(tuple(n * sub for n in shape), dtype=bool)

@@ -1,0 +1,438 @@
+"""The command line: one small function per verb, which reads a path, calls the library and shows the result.
+
+Progress and messages go to stderr, results to stdout. Exit codes: 0 done, 1 failed with a message, 2 wrong usage,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from aptstream import __version__
+from aptstream.errors import AptstreamError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from aptstream.points import Roles
+    from aptstream.report import Summary
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+export_app = typer.Typer(no_args_is_help=True, help="Write a result in a form that other programs read.")
+model_app = typer.Typer(no_args_is_help=True, help="Show the models that come with aptstream, or a file of your own.")
+app.add_typer(export_app, name="export")
+app.add_typer(model_app, name="model")
+
+stderr, stdout = Console(stderr=True), Console()
+Arguments = ParamSpec("Arguments")
+
+Ranges = Annotated[Path, typer.Option("--ranges", help="Range file (.rrng).")]
+Host = Annotated[str, typer.Option("--host", help="Species of the matrix, such as Al.")]
+Solute = Annotated[str, typer.Option("--solute", help="Species that order, such as Li,Mg: they count as one.")]
+ModelName = Annotated[str, typer.Option("--model", help="Name of a shipped model, or path of an .aptmodel file.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Worker processes; 0 = none. Default: one a core.")
+]
+JsonTo = Annotated[Path | None, typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
+
+
+def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Turn the errors that a user can mend into a message and an exit code."""
+
+    @wraps(function)
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except AptstreamError as error:
+            stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            stderr.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", soft_wrap=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            stderr.print("interrupted: what was complete stays; run the same command again to start over")
+            raise typer.Exit(130) from error
+
+    return guarded
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False) -> None:
+    """Find coherent ordered nanoparticles in atom probe tomography data."""
+    if version:
+        stdout.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.command()
+@verb
+def demo(
+    seed: Seed = 1,
+    out: Annotated[Path | None, typer.Option(help="Output folder. Default: aptstream-demo, or the next free.")] = None,
+    workers: Workers = None,
+    json_to: JsonTo = None,
+) -> None:
+    """Simulate an Al-Li-Mg specimen with known δ′ particles, and find them again.
+
+    Example: `aptstream demo --seed 2 --out demo2`
+    """
+    import numpy as np
+
+    from aptstream.display import StageDisplay
+    from aptstream.model.modelfile import load_model
+    from aptstream.simulate import Settings, draw_particles, simulate_specimen, write_specimen
+    from aptstream.workflow import Question, analyse, output_folder
+
+    folder = out if out is not None else _next_free("aptstream-demo")
+    with output_folder(folder), StageDisplay(stderr) as stages:
+        stages.begin("simulate")
+        rng, settings = np.random.default_rng(seed), Settings()
+        particles = draw_particles(rng, settings.size_nm, volume_fraction=0.08, n_small=6)
+        specimen = simulate_specimen(rng, particles, settings)
+        files = write_specimen(specimen, folder)
+        roles = _roles(settings.alloy.host, ",".join(settings.alloy.solutes))
+        question = Question(files.pos, files.rrng, roles, load_model(), particles)
+        with _cluster(workers, stages) as client:
+            summary = analyse(question, folder, client=client, stages=stages)
+        stages.finish()
+        _show(summary, folder, stages.seconds, json_to)
+
+
+@app.command()
+@verb
+def run(
+    file: Annotated[Path, typer.Argument(help="Ions (.pos).")],
+    ranges: Ranges,
+    host: Host,
+    solute: Solute,
+    out: Annotated[Path, typer.Option(help="Output folder; must not exist, or be empty.")],
+    model: ModelName = "cubes",
+    workers: Workers = None,
+    json_to: JsonTo = None,
+) -> None:
+    """Find ordered particles in a file of ions, and write a report.
+
+    Example: `aptstream run R5096.pos --ranges R5096.rrng --host Al --solute Li,Mg --out R5096`
+    """
+    from aptstream.display import StageDisplay
+    from aptstream.model.modelfile import load_model
+    from aptstream.workflow import Question, analyse, output_folder
+
+    question = Question(file, ranges, _roles(host, solute), load_model(model))
+    with output_folder(out), StageDisplay(stderr) as stages:
+        _say_decisions(question.model.name, question.roles)
+        with _cluster(workers, stages) as client:
+            summary = analyse(question, out, client=client, stages=stages)
+        stages.finish()
+        _show(summary, out, stages.seconds, json_to)
+
+
+@app.command()
+@verb
+def ingest(
+    file: Annotated[Path, typer.Argument(help="Ions (.pos).")],
+    ranges: Ranges,
+    out: Annotated[Path, typer.Option(help="Point store to make.")],
+) -> None:
+    """Read, range and sort ions into a point store.
+
+    Example: `aptstream ingest R5096.pos --ranges R5096.rrng --out R5096.zarr`
+    """
+    from aptstream.cloud import ingest as make_store
+    from aptstream.display import StageDisplay
+
+    with StageDisplay(stderr) as stages:
+        stages.begin("ingest")
+        make_store(file, ranges=ranges, out=out, progress=stages)
+    _table(_facts(out))
+
+
+@app.command()
+@verb
+def scan(
+    store: Annotated[Path, typer.Argument(help="Point store.")],
+    host: Host,
+    solute: Solute,
+    out: Annotated[Path, typer.Option(help="Scan to make.")],
+    model: ModelName = "cubes",
+    workers: Workers = None,
+) -> None:
+    """Judge all overlapping cubes of a point store.
+
+    Example: `aptstream scan R5096.zarr --host Al --solute Li,Mg --out R5096-scan.zarr`
+    """
+    from aptstream.cloud import open_store
+    from aptstream.display import StageDisplay
+    from aptstream.model.modelfile import load_model
+    from aptstream.scan import run_scan
+
+    with StageDisplay(stderr) as stages:
+        points, roles, judges = open_store(store), _roles(host, solute), load_model(model)
+        _say_decisions(judges.name, roles)
+        with _cluster(workers, stages) as client:
+            stages.begin("scan")
+            run_scan(points, judges, roles, out=out, client=client, progress=stages)
+    _table(_facts(out))
+
+
+@app.command()
+@verb
+def find(
+    store: Annotated[Path, typer.Argument(help="Point store that was scanned.")],
+    scan_path: Annotated[Path, typer.Argument(metavar="SCAN", help="Its scan.")],
+    out: Annotated[Path, typer.Option(help="Output folder; must not exist, or be empty.")],
+    model: ModelName = "cubes",
+    json_to: JsonTo = None,
+) -> None:
+    """Find the particles of a finished scan, and write a report.
+
+    Example: `aptstream find R5096.zarr R5096-scan.zarr --out R5096`
+    """
+    from aptstream.cloud import open_store
+    from aptstream.display import StageDisplay
+    from aptstream.model.modelfile import load_model
+    from aptstream.scan import open_scan
+    from aptstream.workflow import conclude, output_folder
+
+    with output_folder(out), StageDisplay(stderr) as stages:
+        summary = conclude(open_scan(scan_path), open_store(store), load_model(model), out=out, stages=stages)
+        stages.finish()
+        _show(summary, out, stages.seconds, json_to)
+
+
+@app.command()
+@verb
+def info(
+    path: Annotated[Path, typer.Argument(help="Any file or folder that aptstream reads or writes.")],
+    digest: Annotated[bool, typer.Option("--digest", help="Print one sha256 over the content only.")] = False,
+    json_to: JsonTo = None,
+) -> None:
+    """Say what a file or folder holds.
+
+    Example: `aptstream info R5096/points.zarr --digest`
+    """
+    from aptstream.inspection import content_sha256
+
+    if digest:
+        print(content_sha256(path))
+    elif json_to is not None:
+        _write_json(_facts(path), json_to)
+    else:
+        _table(_facts(path))
+
+
+@export_app.command("grid")
+@verb
+def export_grid(
+    path: Annotated[Path, typer.Argument(help="Output folder of a run, or its grid.zarr.")],
+    to: Annotated[Path, typer.Option(help="File to write (.npz).")],
+) -> None:
+    """Write the 1 nm grid as `.npz`: order, total, count, labels [ix, iy, iz], origin_nm, voxel_nm.
+
+    Example: `aptstream export grid R5096 --to grid.npz`
+    """
+    from aptstream.grid import export_npz, open_grid
+
+    if to.suffix != ".npz":
+        raise typer.BadParameter(f"found {to.name}, expected a name that ends in .npz", param_hint="--to")
+    export_npz(open_grid(path), to)
+    stderr.print(f"wrote {to}")
+
+
+@app.command()
+@verb
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    seed: Seed = 1,
+    size_nm: Annotated[tuple[float, float, float], typer.Option(help="Size of the specimen in nm.")] = (30, 30, 40),
+    volume_fraction: Annotated[float, typer.Option(min=0, max=0.5, help="Of the particles.")] = 0.08,
+    mean_radius_nm: Annotated[float, typer.Option(min=0.5, max=6, help="Of the particles, in nm.")] = 2.5,
+) -> None:
+    """Simulate an Al-Li-Mg specimen and write it as `.pos`, `.rrng` and its truth.
+
+    Example: `aptstream simulate --seed 3 --volume-fraction 0.05 --out specimen`
+    """
+    import numpy as np
+
+    from aptstream.simulate import Settings, draw_particles, simulate_specimen, write_specimen
+    from aptstream.workflow import output_folder
+
+    with output_folder(out):
+        rng, settings = np.random.default_rng(seed), Settings(size_nm=size_nm)
+        particles = draw_particles(
+            rng, size_nm, volume_fraction=volume_fraction, mean_nm=mean_radius_nm, sd_nm=0.25 * mean_radius_nm
+        )
+        files = write_specimen(simulate_specimen(rng, particles, settings), out)
+    _table(_facts(files.pos))
+
+
+@app.command()
+@verb
+def dictionary(
+    out: Annotated[Path, typer.Option(help="Training library to make.")],
+    preset: Annotated[str, typer.Option(help="Preset whose windows are used.")] = "cubes",
+    specimens: Annotated[int, typer.Option(min=10, help="Simulated specimens to cut cubes from.")] = 200,
+    seed: Seed = 1,
+) -> None:
+    """Make a training library: labelled cubes of simulated specimens.
+
+    Example: `aptstream dictionary --specimens 200 --seed 1 --out dictionary.zarr`
+    """
+    from aptstream.display import StageDisplay
+    from aptstream.model.presets import get_preset
+    from aptstream.sdm.dictionary import make_dictionary
+
+    recipe = get_preset(preset)
+    with StageDisplay(stderr) as stages:
+        stages.begin("dictionary")
+        make_dictionary(
+            out, crystal=recipe.crystal, windows=recipe.windows, n_specimens=specimens, seed=seed, progress=stages
+        )
+    _table(_facts(out))
+
+
+@app.command()
+@verb
+def train(
+    library: Annotated[Path, typer.Argument(metavar="DICTIONARY", help="Training library.")],
+    out: Annotated[Path, typer.Option(help="Model file to write (.aptmodel).")],
+    preset: Annotated[str, typer.Option(help="What to train.")] = "cubes",
+    seed: Seed = 1,
+) -> None:
+    """Train the networks of a preset. Needs TensorFlow: `pip install 'aptstream[train]'`.
+
+    Example: `aptstream train dictionary.zarr --seed 1 --out cubes.aptmodel`
+    """
+    from aptstream.display import StageDisplay
+    from aptstream.model.modelfile import SUFFIX, save_model
+    from aptstream.model.presets import get_preset
+    from aptstream.model.training import train as fit
+
+    if out.suffix != SUFFIX:
+        raise typer.BadParameter(f"found {out.name}, expected a name that ends in {SUFFIX}", param_hint="--out")
+    command = f"aptstream train DICTIONARY --preset {preset} --seed {seed}"
+    with StageDisplay(stderr) as stages:
+        stages.begin("train")
+        model = fit(get_preset(preset), library, seed=seed, provenance={"command": command}, progress=stages)
+    save_model(out, model)
+    _table(_facts(out))
+
+
+@model_app.command("list")
+@verb
+def model_list() -> None:
+    """Name the models that come with aptstream."""
+    from aptstream.model.modelfile import shipped_models
+
+    for name in shipped_models():
+        print(name)
+
+
+@model_app.command("show")
+@verb
+def model_show(model: Annotated[str, typer.Argument(help="Name, or path of an .aptmodel file.")]) -> None:
+    """Say what a model looks for, how it was made and what it scored.
+
+    Example: `aptstream model show cubes`
+    """
+    from aptstream.inspection import describe_model
+    from aptstream.model.modelfile import load_model
+
+    _table(describe_model(load_model(model)))
+
+
+def _roles(host: str, solute: str) -> Roles:
+    """Split the lists of species."""
+    from aptstream.points import Roles
+
+    hosts, solutes = (tuple(name.strip() for name in names.split(",") if name.strip()) for names in (host, solute))
+    return Roles(hosts, solutes)
+
+
+@contextmanager
+def _cluster(workers: int | None, stages: Any) -> Iterator[Client | None]:
+    """Start worker processes on this machine, reachable from it only."""
+    from aptstream.cluster import local_client, usable_cores
+
+    n = usable_cores() if workers is None else workers
+    if n == 0:
+        yield None
+        return
+    stages.begin("workers")
+    with local_client(n) as client:
+        yield client
+
+
+def _next_free(name: str) -> Path:
+    """Return the name, or the name with the next free number."""
+    candidate, number = Path(name), 1
+    while candidate.exists():
+        number += 1
+        candidate = Path(f"{name}-{number}")
+    return candidate
+
+
+def _say_decisions(model: str, roles: Roles) -> None:
+    stderr.print(
+        f"model {model}; host {', '.join(roles.host)}; solute {', '.join(roles.solute)} (as one); z is taken as the pole axis",
+        highlight=False,
+    )
+
+
+def _show(summary: Summary, folder: Path, seconds: dict[str, float], json_to: Path | None) -> None:
+    """Show the answer of a run, for people or for machines."""
+    page = folder / "report.html"
+    if json_to is not None:
+        _write_json({**summary.as_json(), "seconds": seconds, "report": str(page)}, json_to)
+    if json_to is None or str(json_to) != "-":
+        _table(dict(summary.numbers))
+        for warning in summary.warnings:
+            stderr.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
+        stdout.print(escape(summary.sentence), style="bold", highlight=False)
+        stdout.print(f"report: {escape(str(page))}", highlight=False, soft_wrap=True)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    from aptstream.inspection import describe
+
+    return describe(path)
+
+
+def _table(facts: dict[str, Any]) -> None:
+    """Show names and values."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(escape(str(name)), escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    stdout.print(table)
+
+
+def _write_json(values: dict[str, Any], to: Path) -> None:
+    text = json.dumps(values, indent=1, ensure_ascii=False)
+    if str(to) == "-":
+        print(text)
+    else:
+        to.write_text(text + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Progress on the terminal: a bar for the stage that runs, a line with the rate for each that is done."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+
+class StageDisplay:
+    """Draws what the library tells of its progress, on stderr. Use it as a context manager.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where to draw; bars only on a terminal, lines everywhere.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Wall time of each finished stage in s.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.seconds: dict[str, float] = {}
+        self._bars = Bars(
+            TextColumn("{task.description:>20}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._stage, self._start, self._last = "", 0.0, ("", 0)
+
+    def __enter__(self) -> StageDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.finish()
+        self._bars.stop()
+
+    def begin(self, stage: str) -> None:
+        """Start a stage: what is told before the next `begin` counts towards it.
+
+        Parameters
+        ----------
+        stage : str
+            Its name.
+        """
+        self.finish()
+        self._stage, self._start, self._last = stage, time.perf_counter(), ("", 0)
+        self._task = self._bars.add_task(stage, total=None, rate="")
+
+    def __call__(self, stage: str, done: int, total: int, unit: str) -> None:
+        """Show progress within the stage that runs; see `aptstream.progress.Progress`."""
+        if self._task is None:
+            self.begin(stage)
+        elapsed = max(time.perf_counter() - self._start, 1e-9)
+        rate = f"{done:,} of {total:,} {unit}, {_short(done / elapsed)} {unit}/s"
+        name = self._stage if stage == self._stage else f"{self._stage}: {stage}"
+        self._last = (unit, total)
+        self._bars.update(self._task or TaskID(0), description=name, completed=done, total=total, rate=rate)
+
+    def finish(self) -> None:
+        """End the stage that runs and say how long it took."""
+        if self._task is None:
+            return
+        seconds = time.perf_counter() - self._start
+        self.seconds[self._stage] = round(self.seconds.get(self._stage, 0) + seconds, 3)
+        unit, total = self._last
+        work = f"{total:>12,} {unit:<9} {_short(total / max(seconds, 1e-9)):>6} {unit}/s" if unit else ""
+        self._bars.remove_task(self._task)
+        self.console.print(f"{self._stage:>12} {seconds:7.1f} s  {work}", highlight=False)
+        self._task = None
+
+
+def _short(number: float) -> str:
+    """Write a rate with three digits: 950, 12.3 k, 4.56 M."""
+    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"

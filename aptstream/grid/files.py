@@ -1,0 +1,165 @@
+"""The 1 nm grid on disk: a Zarr group, and a plain ``.npz`` for other programs."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream import __version__
+from aptstream.errors import StoreError
+from aptstream.grid.answer import Answer
+from aptstream.grid.vote import VoxelGrid
+from aptstream.io.arrays import CheckedArray, create_array, damaged, load_metadata
+from aptstream.io.digest import content_digest
+from aptstream.io.replace import replacing
+from aptstream.points import Triple
+
+FORMAT, FORMAT_VERSION = "aptstream-grid", 1
+ARRAYS = {"order": "float32", "total": "float32", "count": "uint16", "labels": "int32"}
+
+
+@dataclass(frozen=True)
+class GridFile:
+    """A grid read from disk.
+
+    Parameters
+    ----------
+    votes : VoxelGrid
+        Summed votes of the largest cubes.
+    order : ndarray of float32, (nx, ny, nz)
+        The map that particles were made from; NaN where nothing could be judged.
+    labels : ndarray of int32, (nx, ny, nz)
+        Particle number of each voxel; 0 = matrix.
+    digest : str
+        sha256 of arrays and defining attributes.
+    """
+
+    votes: VoxelGrid
+    order: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int32]
+    digest: str
+
+
+def save_grid(path: str | PathLike[str], answer: Answer) -> Path:
+    """Write the 1 nm grid as a Zarr group; it appears complete or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Folder to make; nothing may stand there.
+    answer : Answer
+        Maps and particles.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    StoreError
+        If something stands at `path`.
+    """
+    import zarr
+
+    target = Path(path)
+    if target.exists():
+        raise StoreError(f"{target} exists. Remove it first, or choose another folder.")
+    building = target.with_name(f".{target.name}.building-{secrets.token_hex(4)}")
+    votes = answer.votes
+    values: dict[str, npt.NDArray[Any]] = {
+        "order": answer.order,
+        "total": votes.total,
+        "count": votes.count,
+        "labels": answer.found.labels,
+    }
+    try:
+        group = zarr.open_group(building, mode="w")
+        for name, dtype in ARRAYS.items():
+            chunk = tuple(min(n, 64) for n in values[name].shape)
+            create_array(building, name, shape=values[name].shape, dtype=dtype, chunk=chunk)[:] = values[name]
+        group.attrs.update(
+            {
+                "format": FORMAT,
+                "format_version": FORMAT_VERSION,
+                "shape": list(votes.total.shape),
+                "origin_nm": list(votes.origin_nm),
+                "voxel_nm": votes.voxel_nm,
+                "cube_voxels": votes.cube_voxels,
+                "version": __version__,
+            }
+        )
+        building.rename(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return target
+
+
+def open_grid(path: str | PathLike[str]) -> GridFile:
+    """Read a 1 nm grid.
+
+    Parameters
+    ----------
+    path : path
+        What `save_grid` wrote, or an output folder that holds it as ``grid.zarr``.
+
+    Returns
+    -------
+    GridFile
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it is damaged.
+    """
+    folder = Path(path)
+    folder = folder / "grid.zarr" if (folder / "grid.zarr").exists() else folder
+    if not (folder / "zarr.json").is_file():
+        raise StoreError(f"There is no grid at {path}. Expected the output folder of aptstream run, or its grid.zarr.")
+    attributes = load_metadata(folder).get("attributes", {})
+    found = (attributes.get("format"), attributes.get("format_version"))
+    if found != (FORMAT, FORMAT_VERSION):
+        raise damaged(folder, f"format and version {found}", f"{(FORMAT, FORMAT_VERSION)}")
+    try:
+        shape = tuple(int(n) for n in attributes["shape"])
+        x, y, z = (float(v) for v in attributes["origin_nm"])
+        voxel, cube = float(attributes["voxel_nm"]), int(attributes["cube_voxels"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(folder, f"attributes that do not describe a grid ({error})", "a whole grid") from error
+    arrays = {name: CheckedArray(folder, name, shape=shape, dtype=dtype) for name, dtype in ARRAYS.items()}
+    defining = {key: attributes[key] for key in ("format", "format_version", "origin_nm", "voxel_nm", "cube_voxels")}
+    origin: Triple = (x, y, z)
+    return GridFile(
+        votes=VoxelGrid(arrays["total"][:], arrays["count"][:], cube, origin, voxel),
+        order=arrays["order"][:],
+        labels=arrays["labels"][:],
+        digest=content_digest(arrays, defining),
+    )
+
+
+def export_npz(grid: GridFile, path: str | PathLike[str]) -> None:
+    """Write a grid as ``.npz``: arrays ``order, total, count, labels`` [ix, iy, iz], ``origin_nm`` and ``voxel_nm``.
+
+    Parameters
+    ----------
+    grid : GridFile
+        What `open_grid` read.
+    path : path
+        File to write, whole or not at all.
+    """
+    with replacing(path) as stream:
+        np.savez_compressed(
+            stream,
+            order=grid.order,
+            total=grid.votes.total,
+            count=grid.votes.count,
+            labels=grid.labels,
+            origin_nm=np.array(grid.votes.origin_nm),
+            voxel_nm=np.array(grid.votes.voxel_nm),
+        )

@@ -1,0 +1,222 @@
+"""What any file or folder of ours holds, in words: for ``aptstream info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aptstream.cloud import open_store
+from aptstream.errors import FileFormatError, StoreError
+from aptstream.grid.files import FORMAT as GRID
+from aptstream.grid.files import open_grid
+from aptstream.io.arrays import load_metadata
+from aptstream.io.digest import file_sha256
+from aptstream.io.pos import read_pos
+from aptstream.io.ranges import read_ranges
+from aptstream.model.modelfile import SUFFIX, Model, load_model
+from aptstream.scan.results import FORMAT as SCAN
+from aptstream.scan.results import open_scan
+from aptstream.sdm.dictionary import FORMAT as DICTIONARY
+from aptstream.sdm.dictionary import open_dictionary
+
+POINTS = "aptstream-points"
+
+
+def kind_of(path: Path) -> str:
+    """Tell what a path holds.
+
+    Parameters
+    ----------
+    path : Path
+        A file or folder.
+
+    Returns
+    -------
+    str
+        The format of a Zarr group of ours, ``"run"`` for an output folder, or the suffix of a file in lower case.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is there.
+    StoreError
+        If it is a folder that is none of ours.
+    """
+    if not path.exists():
+        raise FileNotFoundError(2, "There is no such file or folder", str(path))
+    if path.is_file():
+        return path.suffix.lower()
+    if (path / "grid.zarr").is_dir():
+        return "run"
+    if (path / "zarr.json").is_file():
+        return str(load_metadata(path).get("attributes", {}).get("format"))
+    raise StoreError(
+        f"{path} is a folder without a zarr.json: no point store, scan, grid, dictionary or output folder of aptstream."
+    )
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Say what a file or folder holds.
+
+    Parameters
+    ----------
+    path : Path
+        POS or RRNG file, model file, point store, scan, grid, dictionary, or output folder.
+
+    Returns
+    -------
+    dict
+        Names and values for people and machines.
+
+    Raises
+    ------
+    FileFormatError
+        If the kind of file is not known.
+    AptstreamError
+        If it is damaged.
+    """
+    readers = {
+        ".pos": _pos,
+        ".rrng": _ranges,
+        SUFFIX: lambda p: describe_model(load_model(p)),
+        POINTS: _points,
+        SCAN: _scan,
+        GRID: _grid,
+        DICTIONARY: _dictionary,
+        "run": _run,
+    }
+    kind = kind_of(path)
+    if kind not in readers:
+        known = ", ".join(k for k in readers if k.startswith("."))
+        raise FileFormatError(f"{path} is of no known kind ({kind!r}). Known: {known}, and the folders aptstream makes.")
+    return readers[kind](path)
+
+
+def content_sha256(path: Path) -> str:
+    """Hash the content of a point store, scan, grid or output folder; of a file, its bytes.
+
+    Parameters
+    ----------
+    path : Path
+        What to hash.
+
+    Returns
+    -------
+    str
+        Arrays and the attributes that define them, not file layout or time stamps.
+
+    Raises
+    ------
+    AptstreamError
+        If it is damaged.
+    """
+    kind = kind_of(path)
+    if kind == POINTS:
+        return open_store(path).digest()
+    if kind == SCAN:
+        return open_scan(path).digest()
+    if kind in (GRID, "run"):
+        return open_grid(path).digest
+    if path.is_file():
+        return file_sha256(path)
+    raise StoreError(f"{path} has no digest: expected a point store, a scan, a grid, an output folder or a file.")
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """Say what a model looks for, how it was made and what it scored.
+
+    Parameters
+    ----------
+    model : Model
+        From `aptstream.load_model`.
+
+    Returns
+    -------
+    dict
+    """
+    crystal = model.crystal
+    facts: dict[str, Any] = {
+        "kind": "model",
+        "name": model.name,
+        "looks for": f"{crystal.label} in {crystal.structure.parent}, a = {crystal.a_nm:g} nm, "
+        f"pole [{''.join(map(str, crystal.pole))}] along z",
+        "particles": f"order ≥ {model.cut:g}, at least {model.min_voxels} voxels",
+    }
+    for judge in model.judges:
+        weights = sum(weight.size for weight in judge.weights)
+        window = judge.window
+        facts[f"{judge.edge_nm} nm cubes"] = (
+            f"{window.kind} SDM of {window.bins_z} × {window.bins_lateral} bins over {window.half_z_nm:g} nm in z and "
+            f"{window.half_lateral_nm:g} nm across; {weights:,} weights; at least {judge.min_ions} ions"
+        )
+    return {**facts, "scores": model.scores, "provenance": model.provenance, "sha256": model.digest}
+
+
+def _pos(path: Path) -> dict[str, Any]:
+    position, mass = read_pos(path)
+    low, high = position.min(axis=0), position.max(axis=0)
+    spans = {f"{axis}": f"{a:.3f} … {b:.3f} nm" for axis, a, b in zip("xyz", low, high, strict=True)}
+    return {"kind": "ions (POS)", "ions": len(mass), **spans, "m/q": f"{mass.min():.3f} … {mass.max():.3f} Da"}
+
+
+def _ranges(path: Path) -> dict[str, Any]:
+    table = read_ranges(path)
+    rows = {f"{r.low_da:g}–{r.high_da:g} Da": r.ion for r in table.ranges}
+    return {"kind": "ranges", "ranges": len(table.ranges), "species": ", ".join(table.species[1:]), **rows}
+
+
+def _points(path: Path) -> dict[str, Any]:
+    store = open_store(path)
+    counts = store.species_counts()
+    percent = {name: f"{count:,} ({count / store.n_ions:.2%})" for name, count in counts.items()}
+    box = [f"{a:g} … {b:g} nm" for a, b in zip(store.box.low, store.box.high, strict=True)]
+    return {
+        "kind": "point store",
+        "source": store.attrs["source"]["name"],
+        "ions": store.n_ions,
+        **dict(zip("xyz", box, strict=True)),
+        **percent,
+        "sha256": store.attrs["content_digest"],
+    }
+
+
+def _scan(path: Path) -> dict[str, Any]:
+    import numpy as np
+
+    scan = open_scan(path)
+    facts: dict[str, Any] = {
+        "kind": "scan",
+        "host": ", ".join(scan.roles.host),
+        "solute": ", ".join(scan.roles.solute),
+        "cells": " × ".join(map(str, scan.shape)),
+    }
+    for edge in scan.edges:
+        p = scan.p(edge)
+        valid = int(np.isfinite(p).sum())
+        facts[f"{edge} nm cubes"] = (
+            f"{valid:,} judged, {int(scan.is_cube(edge).sum()) - valid:,} invalid, "
+            f"{int((p >= 0.5).sum()):,} at least half ordered"
+        )
+    return {**facts, "points": scan.attrs["store_digest"], "model": scan.attrs["model_digest"], "sha256": scan.digest()}
+
+
+def _grid(path: Path) -> dict[str, Any]:
+    grid = open_grid(path)
+    votes = grid.votes
+    return {
+        "kind": "1 nm grid",
+        "voxels": " × ".join(map(str, votes.total.shape)),
+        "origin": f"{votes.origin_nm} nm",
+        "particles": int(grid.labels.max(initial=0)),
+        "sha256": grid.digest,
+    }
+
+
+def _dictionary(path: Path) -> dict[str, Any]:
+    samples, attributes = open_dictionary(path)
+    cubes = {f"{edge} nm cubes": f"{len(part):,}" for edge, part in samples.items()}
+    return {"kind": "dictionary", **{key: attributes[key] for key in ("seed", "n_specimens")}, **cubes}
+
+
+def _run(path: Path) -> dict[str, Any]:
+    return {**_grid(path), "kind": "output folder of a run", "report": str(path / "report.html")}

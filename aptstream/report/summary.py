@@ -1,0 +1,176 @@
+"""The answer in words and numbers: one place, for the page, the terminal and machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from aptstream.cloud.planes import PlaneSignal, plane_signal
+from aptstream.cloud.store import PointStore
+from aptstream.grid.answer import Answer
+from aptstream.grid.compare import Comparison
+from aptstream.grid.composition import overall_percent
+from aptstream.model.modelfile import Model
+from aptstream.scan.results import ScanStore
+
+#: Recall is stated for particles of at least this true radius.
+RECALL_RADIUS_NM = 2.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a report says.
+
+    Parameters
+    ----------
+    answer : Answer
+        Maps and particles.
+    scan : ScanStore
+        Judgements of the cubes.
+    store : PointStore
+        The ions.
+    model : Model
+        What judged them.
+    truth : Comparison, optional
+        For simulated specimens: how well the particles were found.
+    planes : PlaneSignal
+        Whether planes stand normal to z.
+    """
+
+    answer: Answer
+    scan: ScanStore
+    store: PointStore
+    model: Model
+    truth: Comparison | None = None
+    planes: PlaneSignal = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "planes", plane_signal(self.store, self.model.crystal.plane_spacing_nm))
+
+    @property
+    def edge_nm(self) -> int:
+        """Edge of the publication's cubes in nm."""
+        return max(self.scan.edges)
+
+    @property
+    def n_cubes(self) -> int:
+        """Cubes of that edge that fit into the volume."""
+        return int(np.prod([n - self.edge_nm + 1 for n in self.scan.shape]))
+
+    @property
+    def n_valid(self) -> int:
+        """Cubes of that edge with enough ions."""
+        return int(np.isfinite(self.scan.p(self.edge_nm)).sum())
+
+    @property
+    def number_density_per_m3(self) -> float:
+        """Particles in a m³ of judged volume."""
+        judged = self.answer.n_judged
+        return len(self.answer.found) / (judged * 1e-27) if judged else float("nan")
+
+    @property
+    def sentence(self) -> str:
+        """The answer in one sentence."""
+        found, name = self.answer.found, self.model.crystal.label
+        if not self.n_valid:
+            least = self.model.judge(self.edge_nm).min_ions
+            return (
+                f"Nothing could be judged: no {self.edge_nm} nm cube holds the {least} ions of host and solute that a "
+                f"judgement needs."
+            )
+        if not len(found):
+            seen = "" if self.planes.visible else " No lattice planes are visible along z, so none could be seen."
+            return f"No {name}-ordered particles were found.{seen}"
+        spread = f" ± {found.radius_nm.std(ddof=1):.2f}" if len(found) > 1 else ""
+        plural = "s" if len(found) > 1 else ""
+        return (
+            f"{len(found)} {name}-ordered particle{plural} found: mean radius {found.mean_radius_nm:.2f}{spread} nm, "
+            f"volume fraction {self.answer.volume_fraction:.2%}."
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What must be known before the answer is believed."""
+        found = self.answer.found
+        notes = []
+        if not self.planes.visible:
+            notes.append(
+                f"No lattice planes are visible normal to z (signal {self.planes.strength:.2f} at "
+                f"{self.planes.spacing_nm:.4f} nm; chance gives 1). Order can only be seen where planes are: this result "
+                f"says nothing about whether the alloy is ordered. Is z the pole axis, and is the depth scale right?"
+            )
+        if len(found) and found.touches_edge.any():
+            notes.append(
+                f"{int(found.touches_edge.sum())} of {len(found)} particles touch the edge of the judged volume and may be "
+                f"cut off: their radii are lower bounds."
+            )
+        invalid = 1 - self.n_valid / self.n_cubes
+        if invalid > 0.01:
+            notes.append(
+                f"{invalid:.1%} of the {self.edge_nm} nm cubes hold too few ions to be judged; they count as invalid, "
+                f"not as disordered."
+            )
+        unranged = self.store.species_counts()["unranged"] / self.store.n_ions
+        if unranged > 0.1:
+            notes.append(f"{unranged:.1%} of the ions are unranged: check the range file against the mass spectrum.")
+        return notes
+
+    @property
+    def numbers(self) -> list[tuple[str, str]]:
+        """Labels and values with units."""
+        counts, found = self.store.species_counts(), self.answer.found
+        rows = [
+            ("ions", f"{self.store.n_ions:,}"),
+            ("unranged", f"{counts['unranged'] / self.store.n_ions:.2%}"),
+            ("volume of all cells", f"{' × '.join(str(n) for n in self.scan.shape)} nm"),
+            (f"{self.edge_nm} nm cubes judged", f"{self.n_valid:,} of {self.n_cubes:,}"),
+            ("plane signal", f"{self.planes.strength:.1f} at {self.planes.spacing_nm:.4f} nm (chance: 1)"),
+            ("particles", f"{len(found)}"),
+        ]
+        if len(found):
+            inside = {name: int(column.sum()) for name, column in found.ions.items()}
+            outside = {name: counts[name] - inside[name] for name in counts}
+            table = self.store.ranges
+            rows += [
+                ("mean radius", f"{found.mean_radius_nm:.2f} nm"),
+                ("volume fraction", f"{self.answer.volume_fraction:.2%}"),
+                ("number density", f"{self.number_density_per_m3:.2e} m⁻³"),
+                ("composition of the particles", _composition(overall_percent(inside, table))),
+                ("composition of the matrix", _composition(overall_percent(outside, table))),
+            ]
+        if self.truth is not None:
+            rows += [
+                (f"recall, true radius ≥ {RECALL_RADIUS_NM:g} nm", f"{self.truth.recall(RECALL_RADIUS_NM):.3f}"),
+                ("precision", f"{self.truth.precision:.3f}"),
+                ("true mean radius", f"{self.truth.mean_radius_nm:.2f} nm"),
+                ("true volume fraction", f"{self.truth.volume_fraction:.2%}"),
+            ]
+        return rows
+
+    def as_json(self) -> dict[str, float | int | str | None]:
+        """Return the numbers for machines: plain names, NaN as null."""
+        values: dict[str, float | int | str] = {
+            "n_ions": self.store.n_ions,
+            "n_cubes": self.n_cubes,
+            "n_cubes_judged": self.n_valid,
+            "n_particles": len(self.answer.found),
+            "mean_radius_nm": self.answer.found.mean_radius_nm,
+            "volume_fraction": self.answer.volume_fraction,
+            "number_density_per_m3": self.number_density_per_m3,
+            "plane_signal": self.planes.strength,
+            "answer": self.sentence,
+        }
+        if self.truth is not None:
+            values |= {
+                "recall": self.truth.recall(RECALL_RADIUS_NM),
+                "recall_min_radius_nm": RECALL_RADIUS_NM,
+                "precision": self.truth.precision,
+                "truth_mean_radius_nm": self.truth.mean_radius_nm,
+                "truth_volume_fraction": self.truth.volume_fraction,
+            }
+        return {name: None if value != value else value for name, value in values.items()}
+
+
+def _composition(percent: dict[str, float]) -> str:
+    return ", ".join(f"{element} {value:.1f}" for element, value in percent.items()) + " at.%"

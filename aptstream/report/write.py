@@ -1,0 +1,144 @@
+"""The output folder: page, figures, tables and grids of one answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aptstream import __version__
+from aptstream.grid.composition import atomic_percent
+from aptstream.grid.files import save_grid
+from aptstream.io.vtk import write_vti
+from aptstream.report.figures import (
+    cube_probability_histogram,
+    figure_bytes,
+    grid_slices,
+    save_figure,
+    size_distribution,
+    vote_histogram,
+)
+from aptstream.report.html import Page, write_page
+from aptstream.report.summary import Summary
+from aptstream.report.tables import particle_table, particles_csv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def report(summary: Summary, out: Path) -> Path:
+    """Write ``report.html``, ``figures/``, ``particles.csv``, ``grid.zarr`` and ``grid.vti``.
+
+    Parameters
+    ----------
+    summary : Summary
+        The answer and where it came from.
+    out : Path
+        An existing folder without a grid.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds a grid already.
+    """
+    answer = summary.answer
+    percent = atomic_percent(answer.found, summary.store.ranges)
+    save_grid(out / "grid.zarr", answer)
+    votes = answer.votes
+    grids = {"order": answer.order, "total": votes.total, "count": votes.count, "labels": answer.found.labels}
+    write_vti(out / "grid.vti", grids, origin_nm=votes.origin_nm, voxel_nm=votes.voxel_nm)
+    particles_csv(out / "particles.csv", answer.found, composition=percent)
+    (out / "figures").mkdir(exist_ok=True)
+    drawn = figures(summary)
+    for name, (_, figure) in drawn.items():
+        save_figure(figure, out / "figures" / name)
+    page = Page(
+        title=str(summary.store.attrs["source"]["name"]),
+        sentence=summary.sentence,
+        warnings=summary.warnings,
+        numbers=summary.numbers,
+        figures=[(caption, figure_bytes(figure, "svg")) for caption, figure in drawn.values()],
+        particles=particle_table(answer.found, percent),
+        settings=_settings(summary),
+        provenance=_provenance(summary),
+    )
+    write_page(out / "report.html", page)
+    return out / "report.html"
+
+
+def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
+    """Draw the figures of a report.
+
+    Parameters
+    ----------
+    summary : Summary
+        The answer.
+
+    Returns
+    -------
+    dict of str to (str, matplotlib.figure.Figure)
+        Caption and figure by file name.
+    """
+    answer, edge, small = summary.answer, summary.edge_nm, min(summary.scan.edges)
+    truth = summary.truth.radius_nm[summary.truth.considered] if summary.truth is not None else None
+    p = summary.scan.p(edge)
+    return {
+        "cube_probabilities": (
+            f"Judgements of the {edge} nm cubes at 1 nm stride: the expected ordered fraction of each.",
+            cube_probability_histogram(p[np.isfinite(p)], summary.n_cubes - summary.n_valid, edge_nm=edge),
+        ),
+        "voxel_votes": (
+            f"Votes: every 1 nm voxel sums the {edge} nm cubes that cover it. The dashed line is the publication's cut at 62 "
+            f"of 64.",
+            vote_histogram(answer.votes),
+        ),
+        "order_slices": (
+            f"Three slices through the order map that the particles are made from (mean of the {small} nm cubes that cover "
+            f"a voxel); outlined: the particles.",
+            grid_slices(
+                answer.order,
+                answer.found.labels,
+                origin_nm=answer.votes.origin_nm,
+                voxel_nm=answer.votes.voxel_nm,
+                title_unit="expected ordered fraction",
+            ),
+        ),
+        "sizes": (
+            "Sizes of the particles: radius of the sphere of equal volume.",
+            size_distribution(answer.found.radius_nm, truth),
+        ),
+    }
+
+
+def _settings(summary: Summary) -> dict[str, object]:
+    model, scan = summary.model, summary.scan
+    crystal = model.crystal
+    edges = ", ".join(f"{edge} nm (at least {model.judge(edge).min_ions} ions)" for edge in scan.edges)
+    pole = "".join(map(str, crystal.pole))
+    return {
+        "structure looked for": f"{crystal.label} in {crystal.structure.parent}, a = {crystal.a_nm:g} nm, [{pole}] along z",
+        "host": ", ".join(scan.roles.host),
+        "solute": ", ".join(scan.roles.solute),
+        "cubes": f"{edges}, stride 1 nm",
+        "particles": f"voxels with order ≥ {model.cut:g} that share a face, at least {model.min_voxels} together",
+        "pole axis": "z of the file, as it is",
+    }
+
+
+def _provenance(summary: Summary) -> dict[str, object]:
+    source, table = summary.store.attrs["source"], summary.store.attrs["range_file"]
+    return {
+        "ions": f"{source['name']}, {source['size']:,} bytes, sha256 {source['sha256']}",
+        "ranges": f"{table['name']}, sha256 {table['sha256']}" if table else "given as a table",
+        "point store": summary.scan.attrs["store_digest"],
+        "scan": summary.scan.digest(),
+        "model": f"{summary.model.name}, {summary.scan.attrs['model_digest']}",
+        "model made by": summary.model.provenance.get("command", "not recorded"),
+        "aptstream": __version__,
+    }

@@ -1,0 +1,156 @@
+"""The main job: from a file of ions to a report, in the stages of the house and in no other way."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from aptstream.cloud import ingest
+from aptstream.cloud.store import PointStore
+from aptstream.errors import StoreError
+from aptstream.grid import compare_with_truth, find
+from aptstream.io import read_ranges
+from aptstream.model.modelfile import Model
+from aptstream.points import Roles
+from aptstream.progress import Progress
+from aptstream.report import Summary, report
+from aptstream.scan import ScanStore, run_scan
+from aptstream.simulate import Particles
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+class Stages(Progress, Protocol):
+    """Progress that also knows of whole stages."""
+
+    def begin(self, stage: str) -> None:
+        """Start a stage."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be found out about a file.
+
+    Parameters
+    ----------
+    ions, ranges : Path
+        The file of ions and the range file.
+    roles : Roles
+        Host and solute species.
+    model : Model
+        What judges.
+    truth : Particles, optional
+        For simulated specimens: what is really there.
+    """
+
+    ions: Path
+    ranges: Path
+    roles: Roles
+    model: Model
+    truth: Particles | None = None
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """Make an output folder; if what follows fails before anything complete stands in it, it is removed.
+
+    Parameters
+    ----------
+    path : Path
+        Must not exist, or be an empty folder.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    StoreError
+        If something stands there.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise StoreError(
+            f"The output folder {path} is in use: it exists and is not empty. "
+            f"Give another one with --out, or remove it first; nothing in it was changed."
+        )
+    made = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+    finally:
+        if made and path.exists() and not any(path.iterdir()):
+            shutil.rmtree(path)
+
+
+def analyse(question: Question, out: Path, *, client: Client | None, stages: Stages) -> Summary:
+    """Ingest, scan, find, report.
+
+    Parameters
+    ----------
+    question : Question
+        File, ranges, roles and model.
+    out : Path
+        An existing folder: ``points.zarr``, ``scan.zarr`` and the report are written into it.
+    client : distributed.Client, optional
+        Where to scan; in this process where it is not given.
+    stages : Stages
+        Told of every stage.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    AptstreamError
+        Whatever a stage finds wrong; what is complete stays.
+    """
+    question.roles.of(read_ranges(question.ranges).species)  # a wrong species is cheap to find before the ions are read
+    stages.begin("ingest")
+    store = ingest(question.ions, ranges=question.ranges, out=out / "points.zarr", progress=stages)
+    stages.begin("scan")
+    scan = run_scan(store, question.model, question.roles, out=out / "scan.zarr", client=client, progress=stages)
+    return conclude(scan, store, question.model, out=out, stages=stages, truth=question.truth)
+
+
+def conclude(
+    scan: ScanStore, store: PointStore, model: Model, *, out: Path, stages: Stages, truth: Particles | None = None
+) -> Summary:
+    """Find the particles of a finished scan and write the report.
+
+    Parameters
+    ----------
+    scan : ScanStore
+        Judgements of the cubes.
+    store : PointStore
+        The ions that were scanned.
+    model : Model
+        The model that judged them.
+    out : Path
+        An existing folder.
+    stages : Stages
+        Told of every stage.
+    truth : Particles, optional
+        For simulated specimens: what is really there.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    StoreError
+        If scan, store and model do not belong together, or the folder holds a grid already.
+    """
+    stages.begin("find")
+    answer = find(scan, store, model, stages)
+    comparison = compare_with_truth(answer.found, truth) if truth is not None else None
+    stages.begin("report")
+    summary = Summary(answer, scan, store, model, comparison)
+    report(summary, out)
+    return summary
