@@ -7,7 +7,6 @@ Progress and messages go to stderr, results to stdout. Exit codes: 0 done, 1 fai
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -386,10 +385,8 @@ def _next_free(name: str) -> Path:
 
 
 def _say_decisions(model: str, roles: Roles) -> None:
-    stderr.print(
-        f"model {model}; host {', '.join(roles.host)}; solute {', '.join(roles.solute)} (as one); z is taken as the pole axis",
-        highlight=False,
-    )
+    host, solute = ", ".join(roles.host), ", ".join(roles.solute)
+    stderr.print(f"model {model}; host {host}; solute {solute} (as one); z is taken as the pole axis", highlight=False)
 
 
 def _show(summary: Summary, folder: Path, seconds: dict[str, float], json_to: Path | None) -> None:
@@ -417,7 +414,9 @@ def _table(facts: dict[str, Any]) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(escape(str(name)), escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+        table.add_row(
+            escape(str(name)), escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        )
     stdout.print(table)
 
 
@@ -435,4 +434,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -88,7 +88,9 @@ def describe(path: Path) -> dict[str, Any]:
     kind = kind_of(path)
     if kind not in readers:
         known = ", ".join(k for k in readers if k.startswith("."))
-        raise FileFormatError(f"{path} is of no known kind ({kind!r}). Known: {known}, and the folders aptstream makes.")
+        raise FileFormatError(
+            f"{path} is of no known kind ({kind!r}). Known: {known}, and the folders aptstream makes."
+        )
     return readers[kind](path)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -78,8 +79,7 @@ class Box:
         ndarray of bool, (n,)
         """
         points = np.asarray(position)
-        inside: npt.NDArray[np.bool_] = ((points >= self.low) & (points < self.high)).all(axis=-1)
-        return inside
+        return np.asarray(((points >= self.low) & (points < self.high)).all(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class RangeTable:
                     f"The range of {r.ion} runs from {r.low_da} to {r.high_da} Da: "
                     f"the lower bound must be at least 0 and below the upper one."
                 )
-        for a, b in zip(ordered, ordered[1:], strict=False):
+        for a, b in pairwise(ordered):
             if b.low_da < a.high_da:
                 raise RangingError(
                     f"Two ranges overlap: {a.ion} {a.low_da}–{a.high_da} Da and {b.ion} {b.low_da}–{b.high_da} Da. "
@@ -274,9 +274,7 @@ class PointCloud:
 
     def __getitem__(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> PointCloud:
         """Return the ions of some rows."""
-        return PointCloud(
-            self.position[rows], self.mass_to_charge[rows], self.species[rows], self.species_names
-        )
+        return PointCloud(self.position[rows], self.mass_to_charge[rows], self.species[rows], self.species_names)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Thin face of the SDM kernel (sdm_kernel.c). Trusts its caller; the only importer is aptstream/sdm/count.py."""
 
 from libc.math cimport floor
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 
 cdef extern from "sdm_kernel.h" nogil:
     enum:

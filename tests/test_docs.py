@@ -8,7 +8,9 @@ import pytest
 
 import aptstream
 
-MODULES = [m.name for m in pkgutil.walk_packages(aptstream.__path__, "aptstream.") if not m.name.startswith("aptstream._")]
+MODULES = [
+    m.name for m in pkgutil.walk_packages(aptstream.__path__, "aptstream.") if not m.name.startswith("aptstream._")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

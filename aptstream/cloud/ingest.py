@@ -200,9 +200,7 @@ def _sort(read: _Read, lattice: Lattice, progress: Progress) -> SortedIons:
     return ions
 
 
-def _write_arrays(
-    building: Path, manifest: Manifest, arrays: dict[str, npt.NDArray[Any]], progress: Progress
-) -> None:
+def _write_arrays(building: Path, manifest: Manifest, arrays: dict[str, npt.NDArray[Any]], progress: Progress) -> None:
     """Write whole shards, one after another."""
     for number, (name, (shape, dtype)) in enumerate(array_shapes(manifest).items()):
         rows = _OFFSET_ROWS if name == "cell_offset" else _CHUNK_ROWS
@@ -230,9 +228,7 @@ def _check_target(target: Path) -> None:
             f"there. Nothing was changed."
         )
     if not target.parent.is_dir():
-        raise StoreError(
-            f"There is no folder {target.parent} for {target.name}. Expected one that exists: make it."
-        )
+        raise StoreError(f"There is no folder {target.parent} for {target.name}. Expected one that exists: make it.")
 
 
 def _sync_tree(folder: Path) -> None:

@@ -99,9 +99,7 @@ def read_manifest(store: Path) -> tuple[Manifest, dict[str, Any]]:
         If there is no point store of a known version, or its attributes contradict each other or their seal.
     """
     if not store.is_dir():
-        raise StoreError(
-            f"There is no point store {store}. Expected the folder that 'ingest' made: check its name."
-        )
+        raise StoreError(f"There is no point store {store}. Expected the folder that 'ingest' made: check its name.")
     group = load_metadata(store)
     attributes = group.get("attributes")
     if group.get("zarr_format") != 3 or group.get("node_type") != "group" or not isinstance(attributes, dict):

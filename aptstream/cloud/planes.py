@@ -14,7 +14,7 @@ BLOCK, MIN_IONS = 4, 100
 #: Spacings tried around the expected one, and most bricks read.
 STRETCH, MAX_BRICKS = np.arange(0.92, 1.0801, 0.01), 48
 #: A rule of thumb, not a p-value: a measured silicon reconstruction without planes gives 1.0–1.5 at any spacing (its
-#: density varies, so more than the 1 of pure chance), simulated planes blurred by 0.03 and 0.05 nm give about 230 and 15.
+#: density varies, so more than the 1 of pure chance); simulated ones blurred by 0.03 and 0.05 nm give about 230 and 15.
 VISIBLE = 2.0
 
 

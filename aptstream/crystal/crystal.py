@@ -65,7 +65,7 @@ class Crystal:
     def frame(self) -> npt.NDArray[np.float64]:
         """Rotation that turns crystal axes into x, y, z with the pole along z: rows are the images, (3, 3).
 
-        x is [100] where that is perpendicular to the pole, otherwise the cube axis farthest from it, made perpendicular.
+        x is [100] where that is perpendicular to the pole, else the cube axis farthest from it, turned until it is.
         """
         z = np.array(self.pole) / np.linalg.norm(self.pole)
         start = np.eye(3)[int(np.argmin(np.abs(z)))]

@@ -26,8 +26,8 @@ class Answer:
     votes : VoxelGrid
         The publication's map: summed probabilities of the largest cubes (4 nm).
     order : ndarray of float32, (nx, ny, nz)
-        The map that particles are made from: mean probability of the smallest cubes (2 nm) that cover a voxel; NaN where
-        there is no valid one.
+        The map that particles are made from: mean probability of the smallest cubes (2 nm) that cover a voxel; NaN
+        where there is no valid one.
     found : Precipitates
         Particles, with the ions inside.
     """

@@ -97,7 +97,7 @@ def compare_with_truth(precipitates: Precipitates, truth: Particles) -> Comparis
         found[k] = inside > 0 and float(fraction[nearby].sum()) >= FOUND_SHARE * inside
     return Comparison(
         found=found,
-        considered=((truth.centre_nm >= origin) & (truth.centre_nm < origin + labels.shape)).all(axis=1),
+        considered=np.asarray(((truth.centre_nm >= origin) & (truth.centre_nm < origin + labels.shape)).all(axis=1)),
         correct=true_volume >= CORRECT_SHARE * precipitates.n_voxels,
         radius_nm=truth.radius_nm,
         volume_fraction=float(everything.mean()),

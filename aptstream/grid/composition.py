@@ -121,9 +121,7 @@ def overall_percent(ions: Mapping[str, int], table: RangeTable) -> dict[str, flo
     return {element: float(percent[0]) for element, percent in _percent(columns, table).items()}
 
 
-def _percent(
-    ions: Mapping[str, npt.NDArray[np.int64]], table: RangeTable
-) -> dict[str, npt.NDArray[np.float64]]:
+def _percent(ions: Mapping[str, npt.NDArray[np.int64]], table: RangeTable) -> dict[str, npt.NDArray[np.float64]]:
     atoms: dict[str, npt.NDArray[np.float64]] = {}
     for ion, parts in table.atoms.items():
         for element, number in parts:

@@ -52,12 +52,13 @@ class Precipitates:
     @property
     def volume_nm3(self) -> FloatColumn:
         """Volume of each particle in nm³, (n,)."""
-        return self.n_voxels * self.voxel_nm**3
+        return self.n_voxels.astype(np.float64) * self.voxel_nm**3
 
     @property
     def radius_nm(self) -> FloatColumn:
         """Radius of the sphere of equal volume in nm, (n,)."""
-        return np.cbrt(3 * self.volume_nm3 / (4 * np.pi))
+        radius: FloatColumn = np.cbrt(3 * self.volume_nm3 / (4 * np.pi))
+        return radius
 
     @property
     def mean_radius_nm(self) -> float:
@@ -75,8 +76,8 @@ def find_precipitates(
 ) -> Precipitates:
     """Find particles: connected voxels whose order reaches a cut.
 
-    Voxels that share a face are connected. A particle touches the edge if one of its voxels has a neighbour across a face
-    that lies outside the volume or could not be judged.
+    Voxels that share a face are connected. A particle touches the edge if one of its voxels has a neighbour across a
+    face that lies outside the volume or could not be judged.
 
     Parameters
     ----------
@@ -121,6 +122,6 @@ def find_precipitates(
         voxel_nm=voxel_nm,
         centroid_nm=(centre + 0.5) * voxel_nm + np.array(origin_nm),
         n_voxels=np.bincount(labels.ravel(), minlength=len(index) + 1)[1:],
-        mean_order=np.array(ndimage.mean(order, labels, index)).reshape(len(index)),
+        mean_order=np.array(ndimage.mean(order, labels, index), dtype=np.float64).reshape(len(index)),
         touches_edge=np.isin(index, rim),
     )

@@ -51,9 +51,7 @@ class VoxelGrid:
         return mean
 
 
-def vote(
-    p: npt.NDArray[np.float32], cube_voxels: int, origin_nm: Triple, voxel_nm: float = 1.0
-) -> VoxelGrid:
+def vote(p: npt.NDArray[np.float32], cube_voxels: int, origin_nm: Triple, voxel_nm: float = 1.0) -> VoxelGrid:
     """Sum the judgements of overlapping cubes into voxels.
 
     Parameters

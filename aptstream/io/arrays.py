@@ -190,9 +190,7 @@ class CheckedArray:
         try:
             found: npt.NDArray[Any] = np.asarray(self._array[start:stop])
         except _READ_ERRORS as error:
-            raise self._damaged(
-                f"is damaged in rows {start} to {stop - 1} ({error})", "whole chunks"
-            ) from error
+            raise self._damaged(f"is damaged in rows {start} to {stop - 1} ({error})", "whole chunks") from error
         return found
 
     def _keys(self, start: int, stop: int) -> Iterator[str]:

@@ -75,18 +75,14 @@ def decode_pos(record: npt.NDArray[np.uint8]) -> Decoded:
     (array([[1., 2., 3.]], dtype=float32), array([27.], dtype=float32), -1)
     """
     if record.ndim != 1 or record.dtype != np.uint8 or record.size % POS_BYTES:
-        raise ValueError(
-            f"POS records are a row of bytes, 16 per ion; found {record.dtype} of shape {record.shape}."
-        )
+        raise ValueError(f"POS records are a row of bytes, 16 per ion; found {record.dtype} of shape {record.shape}.")
     n = record.size // POS_BYTES
     position, mass_to_charge = np.empty((n, 3), np.float32), np.empty(n, np.float32)
     low, high = np.full(4, np.inf, np.float32), np.full(4, -np.inf, np.float32)
     first_bad = -1
     if n:
         limit_bits = int(LARGEST.view(np.uint32))
-        first_bad = _ions.decode(
-            np.ascontiguousarray(record), limit_bits, position, mass_to_charge, low, high
-        )
+        first_bad = _ions.decode(np.ascontiguousarray(record), limit_bits, position, mass_to_charge, low, high)
     return Decoded(position, mass_to_charge, low, high, int(first_bad))
 
 
@@ -261,9 +257,7 @@ class CellSort:
             of_block = self._key[start : start + len(mass)]
             if not points.shape == (len(of_block), 3) or not mass.shape == kind.shape == of_block.shape:
                 raise ValueError(f"A block holds {points.shape}, {mass.shape}, {kind.shape} numbers.")
-            _ions.scatter(
-                of_block, _CELL_BITS, cursor, points, mass, kind, key, position, mass_to_charge, species
-            )
+            _ions.scatter(of_block, _CELL_BITS, cursor, points, mass, kind, key, position, mass_to_charge, species)
             start += len(mass)
         return [key, position, mass_to_charge, species]
 
@@ -273,6 +267,4 @@ def _sort_brick(
 ) -> None:
     """Sort the ions of one brick in place."""
     position, mass_to_charge, species = (array.copy() for array in arrays)
-    _ions.scatter(
-        cell, 0, cell_offset.copy(), position, mass_to_charge, species, np.empty_like(cell), *arrays
-    )
+    _ions.scatter(cell, 0, cell_offset.copy(), position, mass_to_charge, species, np.empty_like(cell), *arrays)

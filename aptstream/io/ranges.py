@@ -208,9 +208,7 @@ class _Parser:
             raise self._error(number, f"{len(bare)} bounds", "a lower and an upper bound in Da")
         low, high = (self._read_number(number, text, "a bound") for text in bare)
         if not low < high:
-            raise self._error(
-                number, f"bounds {low} and {high} Da", "the lower bound first, the upper above it"
-            )
+            raise self._error(number, f"bounds {low} and {high} Da", "the lower bound first, the upper above it")
         return low, high
 
     def _read_number(self, number: int, text: str, what: str) -> float:

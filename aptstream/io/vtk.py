@@ -91,8 +91,7 @@ def _header(
     for name, grid in grids.items():
         vtk_type = _TYPES[grid.dtype.str[1:]]
         arrays.append(
-            f'        <DataArray type="{vtk_type}" Name={quoteattr(name)} format="appended"'
-            f' offset="{offset}"/>\n'
+            f'        <DataArray type="{vtk_type}" Name={quoteattr(name)} format="appended" offset="{offset}"/>\n'
         )
         offset += 8 + grid.nbytes
     return (

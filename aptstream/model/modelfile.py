@@ -244,7 +244,7 @@ def _judge(fields: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) ->
     flatbuffer = arrays[f"cubes_{edge}nm.tflite"].tobytes()
     if flatbuffer[4:8] != FLATBUFFER_MAGIC:
         raise ValueError("its network is no LiteRT flatbuffer")
-    weights = []
+    weights: list[npt.NDArray[np.float32]] = []
     while (name := f"cubes_{edge}nm.weight_{len(weights)}") in arrays:
         weights.append(arrays[name])
     window, net = SdmWindow(**fields["window"]), CubeNet(**fields["net"])

@@ -78,7 +78,9 @@ class CubeNet:
         return keras.Sequential(
             [
                 layers.Input(window.shape, batch_size=batch),
-                layers.Conv1D(self.filters, self.first_kernel, strides=self.first_stride, padding="same", use_bias=False),
+                layers.Conv1D(
+                    self.filters, self.first_kernel, strides=self.first_stride, padding="same", use_bias=False
+                ),
                 layers.BatchNormalization(),
                 layers.ReLU(),
                 layers.Conv1D(self.filters, self.second_kernel, padding="same", use_bias=False),
@@ -107,10 +109,10 @@ def require_tensorflow() -> Any:
         If it is not installed.
     """
     try:
-        import tensorflow
+        import tensorflow as tf
     except ImportError as error:
         raise MissingPackageError(
             "Training and looking inside a network need TensorFlow, which is not installed. "
             "Install it with: pip install 'aptstream[train]'. Scanning with a trained model does not need it."
         ) from error
-    return tensorflow
+    return tf

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from aptstream.errors import ModelError
 from aptstream.model.modelfile import CubeJudge
 
-#: Images in a batch. Fixed, the last batch filled up with zeros: a network of varying batch size would be compiled anew.
+#: Images in a batch. Fixed, the last one filled up with zeros: a varying batch size would have to be planned anew.
 BATCH = 512
 
 _STDERR = threading.Lock()

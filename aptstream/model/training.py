@@ -37,7 +37,7 @@ def train(
 ) -> Model:
     """Train the networks of a preset on a dictionary.
 
-    The split goes by specimen. Training runs on one thread, so the same seed, machine and versions give the same weights.
+    The split goes by specimen. Training runs on one thread: the same seed, machine and versions give the same weights.
 
     Parameters
     ----------
@@ -72,7 +72,8 @@ def train(
     wanted = {str(edge): window.as_dict() for edge, window in preset.windows.items()}
     if attributes["windows"] != wanted:
         raise ModelError(
-            f"The dictionary {dictionary} holds windows {attributes['windows']}, preset {preset.name!r} needs {wanted}. "
+            f"The dictionary {dictionary} holds windows {attributes['windows']}, "
+            f"preset {preset.name!r} needs {wanted}. "
             f"Make it anew with: aptstream dictionary --preset {preset.name}."
         )
     judges, scores = [], {}
@@ -224,4 +225,3 @@ def auc(positive: npt.NDArray[np.floating[Any]], negative: npt.NDArray[np.floati
         return float("nan")
     ranks = rankdata(np.concatenate([positive, negative]))
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
-

@@ -74,9 +74,7 @@ def cube_probability_histogram(p: FloatColumn, n_invalid: int, *, edge_nm: float
     valid = p[np.isfinite(p)]
     axes = blank(COLUMN_MM, 58).add_subplot()
     _log_histogram(axes, valid, np.linspace(0, 1, 51))
-    axes.set_title(
-        f"{grouped(valid.size)} cubes of {edge_nm:g} nm edge; {grouped(n_invalid)} more had too few ions"
-    )
+    axes.set_title(f"{grouped(valid.size)} cubes of {edge_nm:g} nm edge; {grouped(n_invalid)} more had too few ions")
     axes.set_xlabel("Probability of order")
     axes.set_ylabel("Number of cubes")
     if not valid.size:
@@ -160,9 +158,7 @@ def size_distribution(radius_nm: FloatColumn, truth_radius_nm: FloatColumn | Non
     edges = np.arange(np.floor(largest / width) + 3) * width
     axes = blank(COLUMN_MM, 58).add_subplot()
     if radius_nm.size:
-        axes.stairs(
-            *np.histogram(radius_nm, edges), fill=True, color=BLUE, label=_moments("Found", radius_nm)
-        )
+        axes.stairs(*np.histogram(radius_nm, edges), fill=True, color=BLUE, label=_moments("Found", radius_nm))
     else:
         _state(axes, "No ordered particle was found")
     if truth_radius_nm is not None:

@@ -76,8 +76,7 @@ def grid_slices(
     """
     if values.ndim != 3 or values.shape != labels.shape or not values.size:
         raise ValueError(
-            f"Slices need a map and labels of one shape (nx, ny, nz), "
-            f"found {values.shape} and {labels.shape}."
+            f"Slices need a map and labels of one shape (nx, ny, nz), found {values.shape} and {labels.shape}."
         )
     size = np.array(values.shape) * voxel_nm
     low = np.array(origin_nm, dtype=np.float64)

@@ -97,13 +97,13 @@ class Summary:
         if not self.planes.visible:
             notes.append(
                 f"No lattice planes are visible normal to z (signal {self.planes.strength:.2f} at "
-                f"{self.planes.spacing_nm:.4f} nm; chance gives 1). Order can only be seen where planes are: this result "
-                f"says nothing about whether the alloy is ordered. Is z the pole axis, and is the depth scale right?"
+                f"{self.planes.spacing_nm:.4f} nm; chance gives 1). Order can only be seen where planes are: this "
+                f"result does not say whether the alloy is ordered. Is z the pole axis, and is the depth scale right?"
             )
         if len(found) and found.touches_edge.any():
             notes.append(
-                f"{int(found.touches_edge.sum())} of {len(found)} particles touch the edge of the judged volume and may be "
-                f"cut off: their radii are lower bounds."
+                f"{int(found.touches_edge.sum())} of {len(found)} particles touch the edge of the judged volume and "
+                f"may be cut off: their radii are lower bounds."
             )
         invalid = 1 - self.n_valid / self.n_cubes
         if invalid > 0.01:
@@ -169,7 +169,7 @@ class Summary:
                 "truth_mean_radius_nm": self.truth.mean_radius_nm,
                 "truth_volume_fraction": self.truth.volume_fraction,
             }
-        return {name: None if value != value else value for name, value in values.items()}
+        return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in values.items()}
 
 
 def _composition(percent: dict[str, float]) -> str:

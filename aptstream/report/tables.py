@@ -88,9 +88,7 @@ def particle_table(found: Precipitates, composition: Mapping[str, FloatColumn]) 
     return ParticleTable(tuple(columns), tuple(zip(*columns.values(), strict=True)))
 
 
-def particles_csv(
-    path: str | os.PathLike[str], found: Precipitates, *, composition: Mapping[str, FloatColumn]
-) -> None:
+def particles_csv(path: str | os.PathLike[str], found: Precipitates, *, composition: Mapping[str, FloatColumn]) -> None:
     """Write the particles as CSV: UTF-8, points as decimal marks, one header line.
 
     The file appears whole or not at all: an older one stays until the new one is complete.

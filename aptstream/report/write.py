@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aptstream import __version__
 from aptstream.grid.composition import atomic_percent
@@ -51,7 +52,12 @@ def report(summary: Summary, out: Path) -> Path:
     percent = atomic_percent(answer.found, summary.store.ranges)
     save_grid(out / "grid.zarr", answer)
     votes = answer.votes
-    grids = {"order": answer.order, "total": votes.total, "count": votes.count, "labels": answer.found.labels}
+    grids: dict[str, npt.NDArray[Any]] = {
+        "order": answer.order,
+        "total": votes.total,
+        "count": votes.count,
+        "labels": answer.found.labels,
+    }
     write_vti(out / "grid.vti", grids, origin_nm=votes.origin_nm, voxel_nm=votes.voxel_nm)
     particles_csv(out / "particles.csv", answer.found, composition=percent)
     (out / "figures").mkdir(exist_ok=True)
@@ -94,13 +100,13 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
             cube_probability_histogram(p[np.isfinite(p)], summary.n_cubes - summary.n_valid, edge_nm=edge),
         ),
         "voxel_votes": (
-            f"Votes: every 1 nm voxel sums the {edge} nm cubes that cover it. The dashed line is the publication's cut at 62 "
-            f"of 64.",
+            f"Votes: every 1 nm voxel sums the {edge} nm cubes that cover it. The dashed line is the publication's "
+            f"cut at 62 of 64.",
             vote_histogram(answer.votes),
         ),
         "order_slices": (
-            f"Three slices through the order map that the particles are made from (mean of the {small} nm cubes that cover "
-            f"a voxel); outlined: the particles.",
+            f"Three slices through the order map that the particles are made from (mean of the {small} nm cubes "
+            f"that cover a voxel); outlined: the particles.",
             grid_slices(
                 answer.order,
                 answer.found.labels,
@@ -120,9 +126,9 @@ def _settings(summary: Summary) -> dict[str, object]:
     model, scan = summary.model, summary.scan
     crystal = model.crystal
     edges = ", ".join(f"{edge} nm (at least {model.judge(edge).min_ions} ions)" for edge in scan.edges)
-    pole = "".join(map(str, crystal.pole))
+    pole, parent = "".join(map(str, crystal.pole)), crystal.structure.parent
     return {
-        "structure looked for": f"{crystal.label} in {crystal.structure.parent}, a = {crystal.a_nm:g} nm, [{pole}] along z",
+        "structure looked for": f"{crystal.label} in {parent}, a = {crystal.a_nm:g} nm, [{pole}] along z",
         "host": ", ".join(scan.roles.host),
         "solute": ", ".join(scan.roles.solute),
         "cubes": f"{edges}, stride 1 nm",

@@ -50,12 +50,15 @@ def scan(store: PointStore, model: Model, roles: Roles, *, edge_nm: int | None =
         tuple(min(step, n - start) for start in range(0, n, step))
         for n, step in zip(plan.shape, plan.task_cells, strict=True)
     )
-    return da.map_blocks(
+    judged: da.Array = da.map_blocks(
         _score_block, plan, judge.edge_nm, chunks=chunks, dtype=np.float32, meta=np.empty((0, 0, 0), np.float32)
     )
+    return judged
 
 
-def _score_block(plan: ScanPlan, edge_nm: int, block_id: tuple[int, ...] = (0, 0, 0), **_: Any) -> npt.NDArray[np.float32]:
+def _score_block(
+    plan: ScanPlan, edge_nm: int, block_id: tuple[int, ...] = (0, 0, 0), **_: Any
+) -> npt.NDArray[np.float32]:
     """Judge the cubes of one block."""
     only = ScanPlan(**{**plan.__dict__, "edges": (edge_nm,)})
     return score_brick(only, only.task(block_id))[edge_nm].p

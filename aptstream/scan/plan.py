@@ -1,7 +1,8 @@
 """Plan of a scan: pure geometry and bytes, decided before any work starts.
 
-A *task* is a box of whole bricks. It writes the cubes whose low corner lies in the box, and to do so reads the box and
-``edge - 1`` cells more on the high side of each axis: a halo on the read side only, so no two tasks write the same cube.
+A *task* is a box of whole bricks. It writes the cubes whose low corner lies in the box, and to do so reads the box
+and ``edge - 1`` cells more on the high side of each axis: a halo on the read side only, so no two tasks write the same
+cube.
 
 ::
 

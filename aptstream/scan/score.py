@@ -69,9 +69,7 @@ def _judge_cubes(cloud: PointCloud, plan: ScanPlan, task: Task, judge: CubeJudge
     p = np.full(task.shape, np.nan, dtype=np.float32)
     n_ions = np.zeros(task.shape, dtype=np.uint32)
     edge = judge.edge_nm
-    read = tuple(
-        min(b + edge - 1, end) - a for a, b, end in zip(task.low, task.high, task.read_high, strict=True)
-    )
+    read = tuple(min(b + edge - 1, end) - a for a, b, end in zip(task.low, task.high, task.read_high, strict=True))
     cubes = Cubes(origin, task.low, read, edge)  # type: ignore[arg-type]
     if min(cubes.n_cubes) < 1:  # the last cells of the volume: no cube begins here
         return CubeScores(p, n_ions)

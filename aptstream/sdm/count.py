@@ -108,7 +108,8 @@ class SdmScan:
     >>> rng = np.random.default_rng(0)
     >>> cloud = PointCloud(rng.random((500, 3), "f4") * 5, np.ones(500, "f4"), rng.integers(1, 3, 500).astype("u1"),
     ...                    ("unranged", "Al", "Li"))
-    >>> scan = SdmScan(cloud, Roles(("Al",), ("Li",)), SdmWindow("z", 1.5, 75, 3.0, 1), Cubes((0, 0, 0), (0, 0, 0), (5, 5, 5), 4))
+    >>> window, cubes = SdmWindow("z", 1.5, 75, 3.0, 1), Cubes((0, 0, 0), (0, 0, 0), (5, 5, 5), 4)
+    >>> scan = SdmScan(cloud, Roles(("Al",), ("Li",)), window, cubes)
     >>> [batch.counts.shape for batch in scan]
     [(2, 2, 3, 75, 1), (2, 2, 3, 75, 1)]
     """
@@ -121,9 +122,7 @@ class SdmScan:
                 f"every axis must be at least as long as a cube."
             )
         if max(np.array(cubes.shape) * cubes.stride_nm * window.units_per_nm) >= MAX_UNITS:
-            raise PlanError(
-                f"The box of {cubes.shape} cells is too long for bins this fine: scan it in shorter boxes."
-            )
+            raise PlanError(f"The box of {cubes.shape} cells is too long for bins this fine: scan it in shorter boxes.")
         self.window, self.cubes = window, cubes
         position, role = _with_role(cloud, roles)
         per_nm = 1 / cubes.stride_nm
@@ -205,9 +204,7 @@ class SdmScan:
                 finished[:] = 0
 
 
-def count_sdm(
-    cloud: PointCloud, roles: Roles, window: SdmWindow, *, origin_nm: Triple = (0.0, 0.0, 0.0)
-) -> Counts:
+def count_sdm(cloud: PointCloud, roles: Roles, window: SdmWindow, *, origin_nm: Triple = (0.0, 0.0, 0.0)) -> Counts:
     """Count the SDM of all ions of a cloud, whatever the shape of the region they were taken from.
 
     Parameters
@@ -255,7 +252,7 @@ def count_sdm(
     columns = [_padded(fine[order, axis], np.float32) for axis in range(3)]
     numbers = (1, 1, 1, 0, 0, 0, *_image_numbers(window))
     volume = _sdm.Volume(
-        *columns, _padded(role[order].astype(np.int32) * bins, np.int32), np.zeros(2, np.int64), (1, 1, 1), numbers
+        *columns, _padded(role[order].astype(np.int64) * bins, np.int32), np.zeros(2, np.int64), (1, 1, 1), numbers
     )
     image = np.zeros(len(CHANNELS) * bins + _sdm.PAD, dtype=np.uint32)
     volume.count(len(fine), image)
@@ -287,9 +284,7 @@ def _image_numbers(window: SdmWindow) -> tuple[int, int, int, int]:
     return kind, *window.shape, len(CHANNELS) * window.bins_z * window.bins_lateral
 
 
-def _with_role(
-    cloud: PointCloud, roles: Roles
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+def _with_role(cloud: PointCloud, roles: Roles) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """Positions and roles of the ions that play one."""
     role = roles.of(cloud.species_names)[cloud.species]
     keep = role != NEITHER

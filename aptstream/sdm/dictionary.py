@@ -1,7 +1,7 @@
 """Training library: contrast images of cubes cut from specimens whose truth is known.
 
-Both phases of a specimen share one blur, efficiency and background: a network can
-only learn order, not sharpness. A third of the specimens hold what must not be called order: clusters, shuffled species.
+Both phases of a specimen share one blur, efficiency and background: a network can only learn order, not sharpness. A
+quarter of the specimens hold what must not be called order: clusters without order, or shuffled species.
 """
 
 from __future__ import annotations
@@ -236,14 +236,16 @@ def open_dictionary(path: Path) -> tuple[dict[int, Samples], dict[str, Any]]:
     """
     try:
         group = zarr.open_group(path, mode="r")
-        attributes = dict(group.attrs)
+        attributes: dict[str, Any] = dict(group.attrs)
         found = (attributes.get("format"), attributes.get("format_version"))
         if found != (FORMAT, FORMAT_VERSION):
             raise ValueError(f"format {found}, expected {(FORMAT, FORMAT_VERSION)}")
         samples = {
             int(edge): Samples(*(np.asarray(group[f"cubes_{edge}nm/{n}"]) for n in ("image", "fraction", "specimen")))
-            for edge in attributes["windows"]  # type: ignore[union-attr]
+            for edge in attributes["windows"]
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} is not a readable dictionary: {error}. Make one with: aptstream dictionary.") from error
+        raise StoreError(
+            f"{path} is not a readable dictionary: {error}. Make one with: aptstream dictionary."
+        ) from error
     return samples, attributes

@@ -8,9 +8,7 @@ import numpy.typing as npt
 from aptstream.sdm.count import Counts, contrast
 
 
-def contrast_images(
-    counts: Counts, n_host: npt.ArrayLike, n_solute: npt.ArrayLike
-) -> npt.NDArray[np.float32]:
+def contrast_images(counts: Counts, n_host: npt.ArrayLike, n_solute: npt.ArrayLike) -> npt.NDArray[np.float32]:
     r"""Contrast of the species in units of its counting noise.
 
     Give every ion the weight *w* = (is solute) − *c* with *c* the solute fraction of its cube, and histogram

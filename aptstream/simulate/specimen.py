@@ -170,12 +170,12 @@ def simulate_specimen(rng: np.random.Generator, particles: Particles, settings: 
         atoms, sites = site_position[seen], site[seen]
         position.append(atoms)
         species.append(_occupy(rng, atoms, sites, particles, matrix, settings))
-    atoms, kinds = np.concatenate(position), np.concatenate(species)
+    kinds = np.concatenate(species)
     if settings.shuffle:
         kinds = rng.permutation(kinds)
-    atoms = _distort(rng, atoms, settings)
-    inside = ((atoms >= 0) & (atoms < settings.size_nm)).all(axis=1)
-    cloud = _detect(rng, atoms[inside], kinds[inside], settings)
+    placed = _distort(rng, np.concatenate(position), settings)
+    inside = ((placed >= 0) & (placed < settings.size_nm)).all(axis=1)
+    cloud = _detect(rng, placed[inside], kinds[inside], settings)
     return Specimen(cloud, particles, settings)
 
 
@@ -199,7 +199,7 @@ def _lattice(settings: Settings) -> Iterator[tuple[npt.NDArray[np.float32], npt.
 
 
 def _efficiency(position: npt.NDArray[np.float32], wave: Floats, settings: Settings) -> Floats:
-    """Detection efficiency at a place: the mean, and waves 13, 17 and 25 nm long."""
+    """Vary the detection efficiency from place to place: waves 13, 17 and 25 nm long."""
     x, y, z = (2 * np.pi * position[:, axis] / length for axis, length in enumerate((13.0, 17.0, 25.0)))
     swing = np.sin(x + wave[0]) * np.cos(y + wave[1]) - 0.3 * np.cos(z + wave[2])
     efficiency: Floats = settings.efficiency * (1 + settings.density_wave * swing)
@@ -267,7 +267,8 @@ def _variant_roles(settings: Settings) -> npt.NDArray[np.int64]:
     roles = np.array(settings.crystal.structure.roles)
     shifted = (sites[None] - sites[:, None]) % 1.0
     which = np.abs(shifted[:, :, None] - sites[None, None]).sum(axis=3).argmin(axis=2)
-    return roles[which]
+    assigned: npt.NDArray[np.int64] = roles[which]
+    return assigned
 
 
 def _distort(rng: np.random.Generator, position: npt.NDArray[np.float32], settings: Settings) -> Floats:
@@ -294,7 +295,7 @@ def _detect(rng: np.random.Generator, position: Floats, kinds: npt.NDArray[np.ui
     mass = np.array(alloy.mass_da)[np.concatenate([kinds, stray])] + rng.normal(0, 0.04, len(position) + n)
     mass[len(position) :: 2] = rng.uniform(1, 60, len(mass[len(position) :: 2]))
     positions = np.concatenate([position, everywhere]).astype(np.float32)
-    positions = np.minimum(positions, np.nextafter(np.float32(settings.size_nm), np.float32(0)))
+    positions = np.minimum(positions, np.nextafter(np.array(settings.size_nm, dtype=np.float32), np.float32(0)))
     order = np.argsort(positions[:, 2], kind="stable")
     species = _species_of(mass.astype(np.float32), alloy)
     return PointCloud(positions[order], mass.astype(np.float32)[order], species[order], alloy.ranges.species)
@@ -307,4 +308,3 @@ def _species_of(mass: npt.NDArray[np.float32], alloy: Alloy) -> npt.NDArray[np.u
     for (low, high), index in zip(table.bounds_da, table.indices, strict=True):
         species[(mass >= low) & (mass < high)] = index
     return species
-

@@ -49,9 +49,7 @@ def voxel_fraction(
         high = np.minimum(np.ceil((centre + radius) * sub).astype(int) + 1, inside.shape)
         if (high <= low).any():
             continue
-        x, y, z = (
-            ((np.arange(a, b) + 0.5) / sub - c) ** 2 for a, b, c in zip(low, high, centre, strict=True)
-        )
+        x, y, z = (((np.arange(a, b) + 0.5) / sub - c) ** 2 for a, b, c in zip(low, high, centre, strict=True))
         block = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         inside[block] |= x[:, None, None] + y[None, :, None] + z[None, None, :] < radius**2
     nx, ny, nz = shape

@@ -88,9 +88,7 @@ def test_reading_keeps_the_stored_order_and_skips_what_is_not_needed(store, monk
     np.testing.assert_array_equal(part.position, everything.position[inside])
     asked = []
     read = CheckedArray.__getitem__
-    monkeypatch.setattr(
-        CheckedArray, "__getitem__", lambda self, s: (asked.append((self.name, s)), read(self, s))[1]
-    )
+    monkeypatch.setattr(CheckedArray, "__getitem__", lambda self, s: (asked.append((self.name, s)), read(self, s))[1])
     store.read((36, 20, 30), (37, 24, 33))
     assert max(s.stop - s.start for name, s in asked if name == "positions") < store.n_ions / 20
 
@@ -320,9 +318,7 @@ def test_attributes_that_lie_are_refused(copy, key, sealed):
             open_store(copy)
 
 
-@pytest.mark.parametrize(
-    "key", ["origin_nm", "pole", "source", "software", "manifest_sha256", "content_digest"]
-)
+@pytest.mark.parametrize("key", ["origin_nm", "pole", "source", "software", "manifest_sha256", "content_digest"])
 def test_any_other_change_breaks_the_seal(copy, key):
     file = copy / "zarr.json"
     values = {"origin_nm": [0.0, 0.0, 0.0], "pole": [1.0, 0.0, 0.0], "content_digest": 64 * "0"}

@@ -13,9 +13,7 @@ from aptstream.cloud.tree import PointTree
 from aptstream.points import Box, Sphere
 
 # A coarse lattice makes coincident ions and faces that hit coordinates common; floats cover the rest.
-coordinate = st.one_of(
-    st.integers(-3, 3).map(float), st.floats(-5, 5, width=32), st.sampled_from([-1e6, 1e6, 1e-30])
-)
+coordinate = st.one_of(st.integers(-3, 3).map(float), st.floats(-5, 5, width=32), st.sampled_from([-1e6, 1e6, 1e-30]))
 clouds = hnp.arrays(np.float32, st.tuples(st.integers(0, 150), st.just(3)), elements=coordinate)
 corners = st.tuples(coordinate, coordinate, coordinate)
 leaf_sizes = st.integers(1, 40)
@@ -122,9 +120,7 @@ def test_threads_share_a_tree():
     rng = np.random.default_rng(2)
     position = rng.uniform(0, 10, (30_000, 3)).astype(np.float32)
     tree = PointTree(position)
-    regions = [
-        Sphere(tuple(c), r) for c, r in zip(rng.uniform(0, 10, (200, 3)), rng.uniform(0, 4, 200), strict=True)
-    ]
+    regions = [Sphere(tuple(c), r) for c, r in zip(rng.uniform(0, 10, (200, 3)), rng.uniform(0, 4, 200), strict=True)]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(tree.query, regions))
     for rows, region in zip(found, regions, strict=True):

@@ -23,9 +23,7 @@ def test_decoding_keeps_every_bit_and_finds_the_first_bad_ion(bits):
     assert found.first_bad == (bad[0] if len(bad) else -1)
 
 
-@given(
-    hnp.arrays(np.float32, st.tuples(st.integers(1, 60), st.just(4)), elements=st.floats(-1e6, 1e6, width=32))
-)
+@given(hnp.arrays(np.float32, st.tuples(st.integers(1, 60), st.just(4)), elements=st.floats(-1e6, 1e6, width=32)))
 def test_decoding_finds_the_bounds(values):
     found = decode_pos(values.astype(">f4").view("u1").ravel())
     np.testing.assert_array_equal(found.low, values.min(axis=0))
@@ -54,18 +52,12 @@ EDGES = st.lists(st.integers(0, 200), min_size=2, max_size=40, unique=True).map(
 def test_ranging_equals_a_loop(edges, data):
     edges = edges[: len(edges) // 2 * 2]
     bounds = np.array(edges, "f8").reshape(-1, 2) / 10
-    indices = np.array(
-        data.draw(st.lists(st.integers(1, 255), min_size=len(bounds), max_size=len(bounds))), "u1"
-    )
+    indices = np.array(data.draw(st.lists(st.integers(1, 255), min_size=len(bounds), max_size=len(bounds))), "u1")
     # The bounds themselves, and the float32 beside them, are where mistakes hide.
     close = bounds.ravel().astype("f4")
-    mass = np.concatenate(
-        [close, np.nextafter(close, np.float32(99)), np.nextafter(close, np.float32(-1)), [-1, 0]]
-    )
+    mass = np.concatenate([close, np.nextafter(close, np.float32(99)), np.nextafter(close, np.float32(-1)), [-1, 0]])
     mass = mass.astype("f4")
-    np.testing.assert_array_equal(
-        range_ions(mass, bounds, indices=indices), naive_ranging(mass, bounds, indices)
-    )
+    np.testing.assert_array_equal(range_ions(mass, bounds, indices=indices), naive_ranging(mass, bounds, indices))
 
 
 def test_touching_ranges_share_no_ion():

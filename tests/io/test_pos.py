@@ -12,9 +12,7 @@ from aptstream.errors import FileFormatError
 from aptstream.io import iter_pos, read_pos, write_pos
 
 NUMBERS = st.floats(-1e6, 1e6, width=32)
-IONS = hnp.arrays(
-    np.float32, st.tuples(st.integers(1, 50), st.just(4)), elements=st.floats(-1e6, 1e6, width=32)
-)
+IONS = hnp.arrays(np.float32, st.tuples(st.integers(1, 50), st.just(4)), elements=st.floats(-1e6, 1e6, width=32))
 
 
 @given(ions=IONS, block=st.integers(1, 60))

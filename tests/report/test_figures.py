@@ -95,9 +95,7 @@ def test_grid_slices_pass_through_the_largest_particle():
     labels[0, 0, 0] = 1
     labels[6:9, 2:5, 10:13] = 2
     figure = drawn(
-        grid_slices(
-            (labels > 0).astype("f4"), labels, origin_nm=(-10, 0, 100), voxel_nm=2, title_unit="Order"
-        )
+        grid_slices((labels > 0).astype("f4"), labels, origin_nm=(-10, 0, 100), voxel_nm=2, title_unit="Order")
     )
     titles = [ax.get_title(loc="left") for ax in figure.axes[:3]]
     assert titles == ["y = 7 nm", "x = 5 nm", "z = 123 nm"]
@@ -109,9 +107,7 @@ def test_grid_slices_pass_through_the_largest_particle():
 
 def test_grid_slices_show_the_right_values():
     values = RNG.random((4, 5, 6))
-    figure = grid_slices(
-        values, np.zeros(values.shape, int), origin_nm=(0, 0, 0), voxel_nm=1, title_unit="Order"
-    )
+    figure = grid_slices(values, np.zeros(values.shape, int), origin_nm=(0, 0, 0), voxel_nm=1, title_unit="Order")
     for ax, plane in zip(figure.axes, (values[:, 2, :], values[2, :, :], values[:, :, 3]), strict=False):
         np.testing.assert_array_equal(np.asarray(ax.images[0].get_array()), plane.T)
         assert ax.get_aspect() == 1

@@ -21,9 +21,7 @@ NAMES_ALL = (*NAMES, "Mg")
 
 def cloud_of(position, species):
     n = len(position)
-    return PointCloud(
-        np.asarray(position, "f4").reshape(n, 3), np.ones(n, "f4"), np.asarray(species, "u1"), NAMES_ALL
-    )
+    return PointCloud(np.asarray(position, "f4").reshape(n, 3), np.ones(n, "f4"), np.asarray(species, "u1"), NAMES_ALL)
 
 
 @st.composite
