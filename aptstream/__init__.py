@@ -10,23 +10,95 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aptstream.cloud.ingest import ingest as ingest
+    from aptstream.cloud.planes import plane_signal as plane_signal
+    from aptstream.cloud.store import PointStore as PointStore
+    from aptstream.cloud.store import open_store as open_store
+    from aptstream.cloud.tree import PointTree as PointTree
+    from aptstream.cluster import local_client as local_client
     from aptstream.crystal import Crystal as Crystal
+    from aptstream.errors import AptstreamError as AptstreamError
+    from aptstream.grid.answer import Answer as Answer
+    from aptstream.grid.answer import find as find
+    from aptstream.grid.compare import compare_with_truth as compare_with_truth
+    from aptstream.grid.files import export_npz as export_npz
+    from aptstream.grid.files import open_grid as open_grid
+    from aptstream.grid.files import save_grid as save_grid
+    from aptstream.grid.precipitates import Precipitates as Precipitates
+    from aptstream.grid.precipitates import find_precipitates as find_precipitates
+    from aptstream.grid.vote import VoxelGrid as VoxelGrid
+    from aptstream.grid.vote import vote as vote
+    from aptstream.io.pos import read_pos as read_pos
+    from aptstream.io.pos import write_pos as write_pos
+    from aptstream.io.ranges import read_ranges as read_ranges
+    from aptstream.model.modelfile import Model as Model
+    from aptstream.model.modelfile import load_model as load_model
+    from aptstream.model.training import train as train
+    from aptstream.points import Box as Box
+    from aptstream.points import PointCloud as PointCloud
+    from aptstream.points import Range as Range
+    from aptstream.points import RangeTable as RangeTable
+    from aptstream.points import Roles as Roles
+    from aptstream.points import Sphere as Sphere
+    from aptstream.report.summary import Summary as Summary
+    from aptstream.report.write import report as report
+    from aptstream.scan.lazy import scan as scan
+    from aptstream.scan.results import ScanStore as ScanStore
+    from aptstream.scan.results import open_scan as open_scan
+    from aptstream.scan.run import run_scan as run_scan
+    from aptstream.sdm.count import Cubes as Cubes
+    from aptstream.sdm.count import SdmScan as SdmScan
+    from aptstream.sdm.count import count_sdm as count_sdm
+    from aptstream.sdm.dictionary import make_dictionary as make_dictionary
+    from aptstream.sdm.image import contrast_images as contrast_images
+    from aptstream.sdm.window import SdmWindow as SdmWindow
+    from aptstream.simulate.particles import Particles as Particles
+    from aptstream.simulate.particles import draw_particles as draw_particles
+    from aptstream.simulate.specimen import Settings as Settings
+    from aptstream.simulate.specimen import simulate_specimen as simulate_specimen
+    from aptstream.simulate.truth import write_specimen as write_specimen
+
+    scan_sdms, sdm_dictionary = SdmScan, make_dictionary
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "Crystal": "aptstream.crystal",
+#: Where the public names live, and which of them have another name there.
+_ROOMS = {
+    "cloud": ("PointStore", "ingest", "open_store"),
+    "cloud.planes": ("plane_signal",),
+    "cloud.tree": ("PointTree",),
+    "cluster": ("local_client",),
+    "crystal": ("Crystal",),
+    "errors": ("AptstreamError",),
+    "grid": ("Answer", "Precipitates", "VoxelGrid", "compare_with_truth", "export_npz", "find", "find_precipitates"),
+    "grid.files": ("open_grid", "save_grid"),
+    "grid.vote": ("vote",),
+    "io": ("read_pos", "read_ranges", "write_pos"),
+    "model.modelfile": ("Model", "load_model"),
+    "model.training": ("train",),
+    "points": ("Box", "PointCloud", "Range", "RangeTable", "Roles", "Sphere"),
+    "report": ("Summary", "report"),
+    "scan": ("ScanStore", "open_scan", "run_scan", "scan"),
+    "sdm.count": ("Cubes", "SdmScan", "count_sdm", "scan_sdms"),
+    "sdm.dictionary": ("sdm_dictionary",),
+    "sdm.image": ("contrast_images",),
+    "sdm.window": ("SdmWindow",),
+    "simulate": ("Particles", "Settings", "draw_particles", "simulate_specimen", "write_specimen"),
 }
+_NAME_AT_HOME = {"scan_sdms": "SdmScan", "sdm_dictionary": "make_dictionary"}
+_HOME = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for name in names}
 
-__all__ = ["Crystal", "__version__"]
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604  (all are strings)
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its home when it is first asked for."""
     if name not in _HOME:
-        raise AttributeError(f"module 'aptstream' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(_HOME[name]), _NAME_AT_HOME.get(name, name))
+    # The rooms `scan` and `report` bear the names of their main functions, and can be called like them.
+    return globals().get(name, found)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *_HOME})

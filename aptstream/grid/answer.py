@@ -73,9 +73,9 @@ def find(scan: ScanStore, store: PointStore, model: Model, progress: Progress = 
     made_from = (scan.attrs["store_digest"], scan.attrs["model_digest"])
     given = (store.attrs["content_digest"], model.digest)
     if made_from != given:
-        which = "ions" if made_from[0] != given[0] else "model"
+        which = "from other ions" if made_from[0] != given[0] else "by another model"
         raise StoreError(
-            f"The scan {scan.path} was made from another {which}: give the store and the model that it was made with, "
+            f"The scan {scan.path} was made {which}: give the store and the model that it was made with, "
             f"or scan again."
         )
     edges = sorted(scan.edges)

@@ -16,9 +16,10 @@ from aptstream import __version__
 from aptstream.errors import StoreError
 from aptstream.grid.answer import Answer
 from aptstream.grid.vote import VoxelGrid
-from aptstream.io.arrays import CheckedArray, create_array, damaged, load_metadata
+from aptstream.io.arrays import CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
 from aptstream.io.replace import replacing
+from aptstream.io.seal import load_sealed, sealed
 from aptstream.points import Triple
 
 FORMAT, FORMAT_VERSION = "aptstream-grid", 1
@@ -84,17 +85,16 @@ def save_grid(path: str | PathLike[str], answer: Answer) -> Path:
         for name, dtype in ARRAYS.items():
             chunk = tuple(min(n, 64) for n in values[name].shape)
             create_array(building, name, shape=values[name].shape, dtype=dtype, chunk=chunk)[:] = values[name]
-        group.attrs.update(
-            {
-                "format": FORMAT,
-                "format_version": FORMAT_VERSION,
-                "shape": list(votes.total.shape),
-                "origin_nm": list(votes.origin_nm),
-                "voxel_nm": votes.voxel_nm,
-                "cube_voxels": votes.cube_voxels,
-                "version": __version__,
-            }
-        )
+        attributes = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "shape": list(votes.total.shape),
+            "origin_nm": list(votes.origin_nm),
+            "voxel_nm": votes.voxel_nm,
+            "cube_voxels": votes.cube_voxels,
+            "version": __version__,
+        }
+        group.attrs.update(sealed(attributes))
         building.rename(target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -122,15 +122,12 @@ def open_grid(path: str | PathLike[str]) -> GridFile:
     folder = folder / "grid.zarr" if (folder / "grid.zarr").exists() else folder
     if not (folder / "zarr.json").is_file():
         raise StoreError(f"There is no grid at {path}. Expected the output folder of aptstream run, or its grid.zarr.")
-    attributes = load_metadata(folder).get("attributes", {})
-    found = (attributes.get("format"), attributes.get("format_version"))
-    if found != (FORMAT, FORMAT_VERSION):
-        raise damaged(folder, f"format and version {found}", f"{(FORMAT, FORMAT_VERSION)}")
+    attributes = load_sealed(folder, kind=(FORMAT, FORMAT_VERSION), made_by="aptstream run or find")
     try:
         shape = tuple(int(n) for n in attributes["shape"])
         x, y, z = (float(v) for v in attributes["origin_nm"])
         voxel, cube = float(attributes["voxel_nm"]), int(attributes["cube_voxels"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise damaged(folder, f"attributes that do not describe a grid ({error})", "a whole grid") from error
     arrays = {name: CheckedArray(folder, name, shape=shape, dtype=dtype) for name, dtype in ARRAYS.items()}
     defining = {key: attributes[key] for key in ("format", "format_version", "origin_nm", "voxel_nm", "cube_voxels")}

@@ -105,7 +105,7 @@ def find_precipitates(
     (1, array([ 2.,  2., -4.]), 1.24)
     """
     judged = np.isfinite(order)
-    raw, n = ndimage.label(np.where(judged, order, 0) >= cut)
+    raw, n = ndimage.label(judged & (order >= cut))
     sizes = np.bincount(raw.ravel(), minlength=n + 1)[1:]
     numbers = np.flatnonzero(sizes >= min_voxels) + 1
     numbers = numbers[np.argsort(-sizes[numbers - 1], kind="stable")]

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from aptstream import __version__
 from aptstream.errors import StoreError
-from aptstream.io.arrays import CheckedArray, create_array, damaged, load_metadata
+from aptstream.io.arrays import CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
+from aptstream.io.seal import load_sealed, sealed
 from aptstream.points import Roles, Triple
 from aptstream.scan.plan import Cell, ScanPlan
 from aptstream.scan.score import CubeScores
@@ -46,20 +47,19 @@ def create_scan(folder: Path, plan: ScanPlan, origin_nm: Triple) -> None:
     group = zarr.open_group(folder, mode="w")
     for name, _, dtype in array_names(plan.edges):
         create_array(folder, name, shape=plan.shape, dtype=dtype, chunk=plan.task_cells)
-    group.attrs.update(
-        {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "origin_nm": list(origin_nm),
-            "shape": list(plan.shape),
-            "edges": list(plan.edges),
-            "host": list(plan.roles.host),
-            "solute": list(plan.roles.solute),
-            "store_digest": plan.store_digest,
-            "model_digest": plan.model_digest,
-            "version": __version__,
-        }
-    )
+    attributes = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "origin_nm": list(origin_nm),
+        "shape": list(plan.shape),
+        "edges": list(plan.edges),
+        "host": list(plan.roles.host),
+        "solute": list(plan.roles.solute),
+        "store_digest": plan.store_digest,
+        "model_digest": plan.model_digest,
+        "version": __version__,
+    }
+    group.attrs.update(sealed(attributes))
 
 
 def write_scores(folder: str, low: Cell, scores: dict[int, CubeScores]) -> None:
@@ -138,17 +138,14 @@ class ScanStore:
         self.path = Path(path)
         if not (self.path / "zarr.json").is_file():
             raise StoreError(f"There is no scan at {self.path}. Make one with: aptstream scan STORE --out {self.path}")
-        attributes = load_metadata(self.path).get("attributes", {})
-        found = (attributes.get("format"), attributes.get("format_version"))
-        if found != (FORMAT, FORMAT_VERSION):
-            raise damaged(self.path, f"format and version {found}", f"{(FORMAT, FORMAT_VERSION)}")
+        attributes = load_sealed(self.path, kind=(FORMAT, FORMAT_VERSION), made_by="aptstream scan")
         try:
             self.attrs = MappingProxyType({name: attributes[name] for name in (*DEFINING, "version")})
             self.shape = _three(attributes["shape"], int)
             self.origin_nm: Triple = _three(attributes["origin_nm"], float)
             self.edges = tuple(int(edge) for edge in attributes["edges"])
             self.roles = Roles(tuple(map(str, attributes["host"])), tuple(map(str, attributes["solute"])))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise damaged(self.path, f"attributes that do not describe a scan ({error})", "a whole scan") from error
         if not self.edges or not all(1 <= edge <= 8 for edge in self.edges) or min(self.shape) < 1:
             raise damaged(self.path, f"cube edges {self.edges} and shape {self.shape}", "edges of 1–8 nm")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.cloud.store import open_store
-from aptstream.errors import ModelError
+from aptstream.errors import ModelError, StoreError
 from aptstream.model.modelfile import CubeJudge, load_model
 from aptstream.model.predict import Predictor
 from aptstream.points import PointCloud, Triple
@@ -52,6 +52,8 @@ def score_brick(plan: ScanPlan, task: Task) -> dict[int, CubeScores]:
     ------
     ModelError
         If the model file has changed since the plan was made.
+    StoreError
+        If the point store has, or it is damaged.
     """
     model = load_model(plan.model_path)
     if model.digest != plan.model_digest:
@@ -60,6 +62,11 @@ def score_brick(plan: ScanPlan, task: Task) -> dict[int, CubeScores]:
             f"expected {plan.model_digest[:12]}. Start the scan again."
         )
     store = open_store(plan.store_path)
+    if store.attrs["content_digest"] != plan.store_digest:
+        raise StoreError(
+            f"The point store {plan.store_path} has changed since the scan was planned: found "
+            f"{store.attrs['content_digest'][:12]}, expected {plan.store_digest[:12]}. Start the scan again."
+        )
     cloud = store.read(task.low, task.read_high)
     return {edge: _judge_cubes(cloud, plan, task, model.judge(edge), store.origin_nm) for edge in plan.edges}
 

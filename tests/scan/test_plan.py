@@ -1,0 +1,119 @@
+"""The plan of a scan: every cube written once, from ions that were read, in tasks that fit into memory."""
+
+from __future__ import annotations
+
+import pickle
+from math import ceil, prod
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from aptstream.errors import PlanError, RangingError
+from aptstream.points import Roles
+from aptstream.scan.plan import MAX_CELLS, ScanPlan, choose_task, plan_scan
+
+ROLES = Roles(("Al",), ("Li", "Mg"))
+EXTENT = st.integers(1, 120)
+SHAPE = st.tuples(EXTENT, EXTENT, EXTENT)
+
+
+def make_plan(shape, task_cells, edges):
+    return ScanPlan("points.zarr", "m.aptmodel", "0" * 64, "1" * 64, ROLES, shape, task_cells, edges)
+
+
+def store_of(shape, path):
+    """What a plan needs to know of a point store."""
+    return SimpleNamespace(
+        shape_cells=shape,
+        path=path,
+        attrs={"content_digest": "0" * 64},
+        species_names=("unranged", "Al", "Li", "Mg"),
+    )
+
+
+@given(shape=SHAPE, bricks=st.tuples(*3 * [st.integers(1, 4)]), edges=st.sampled_from([(4, 2), (4,), (2,), (1,)]))
+@example(shape=(16, 17, 33), bricks=(1, 1, 1), edges=(4, 2))
+def test_every_cell_is_written_exactly_once(shape, bricks, edges):
+    plan = make_plan(shape, tuple(16 * b for b in bricks), edges)
+    written = np.zeros(shape, dtype=int)
+    for task in plan.tasks():
+        place = tuple(slice(a, b) for a, b in zip(task.low, task.high, strict=True))
+        written[place] += 1
+        assert task.shape == written[place].shape
+    assert (written == 1).all()
+    assert len(plan.tasks()) == prod(plan.n_tasks)
+
+
+@given(shape=SHAPE, bricks=st.tuples(*3 * [st.integers(1, 4)]), edges=st.sampled_from([(4, 2), (2,), (1,)]))
+def test_a_task_reads_its_box_and_the_largest_cubes_reach_on_the_high_side_only(shape, bricks, edges):
+    plan = make_plan(shape, tuple(16 * b for b in bricks), edges)
+    for task in plan.tasks():
+        assert task.read_high == tuple(min(b + max(edges) - 1, n) for b, n in zip(task.high, shape, strict=True))
+        # No cube of the task reaches beyond what is read, unless it reaches beyond the specimen.
+        last_cube_end = np.minimum(np.array(task.high) - 1 + max(edges), shape)
+        assert (last_cube_end <= task.read_high).all()
+        assert all(a % 16 == 0 for a in task.low)
+
+
+@given(shape=st.tuples(*3 * [st.integers(1, 12)]), edge=st.integers(1, 8))
+def test_the_number_of_cubes_is_that_of_the_places_where_one_fits(shape, edge):
+    fits = [corner for corner in np.ndindex(shape) if (np.array(corner) + edge <= shape).all()]
+    if fits:
+        assert make_plan(shape, (16, 16, 16), (edge,)).n_cubes == len(fits)
+
+
+@given(
+    shape=st.tuples(*3 * [st.integers(1, 3000)]),
+    halo=st.integers(0, 7),
+    n_workers=st.integers(1, 500),
+)
+def test_tasks_are_whole_bricks_and_read_no_more_cells_than_allowed(shape, halo, n_workers):
+    task = choose_task(shape, halo, n_workers)
+    assert all(edge % 16 == 0 and edge > 0 for edge in task)
+    assert prod(min(edge + halo, n) for edge, n in zip(task, shape, strict=True)) <= MAX_CELLS
+
+
+@pytest.mark.parametrize("n_workers", [2, 4, 16])
+def test_no_worker_idles_while_there_are_bricks(n_workers):
+    shape = (60, 60, 100)
+    task = choose_task(shape, 3, n_workers)
+    assert prod(ceil(n / t) for n, t in zip(shape, task, strict=True)) >= n_workers
+
+
+@given(shape=SHAPE, n_workers=st.integers(1, 16))
+def test_a_plan_knows_its_store_model_and_roles(shape, n_workers, model, tmp_path_factory):
+    store = store_of(shape, tmp_path_factory.getbasetemp() / "points.zarr")
+    if min(shape) < 4:
+        with pytest.raises(PlanError, match=r"too small for a cube of 4 nm.*At least 4 nm"):
+            plan_scan(store, model, ROLES, n_workers=n_workers)
+        return
+    plan = plan_scan(store, model, ROLES, n_workers=n_workers)
+    assert (plan.shape, plan.edges, plan.roles) == (shape, (4, 2), ROLES)
+    assert (plan.store_digest, plan.model_digest, plan.model_path) == ("0" * 64, model.digest, model.path)
+    assert plan.task_cells == choose_task(shape, 3, n_workers)
+    assert pickle.loads(pickle.dumps(plan)) == plan
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_specimen_thinner_than_a_cube_is_refused_with_its_size(axis, model, tmp_path):
+    shape = [9, 9, 9]
+    shape[axis] = 3
+    with pytest.raises(PlanError, match=" x ".join(map(str, shape)) + " nm"):
+        plan_scan(store_of(tuple(shape), tmp_path), model, ROLES)
+
+
+def test_a_species_that_the_store_has_not_is_refused_with_those_it_has(model, tmp_path):
+    with pytest.raises(RangingError, match=r"Species Sc not among.*Found: Al, Li, Mg"):
+        plan_scan(store_of((9, 9, 9), tmp_path), model, Roles(("Al",), ("Sc",)))
+
+
+def test_relative_paths_become_absolute_for_workers_elsewhere(model, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    monkeypatch.chdir(tmp_path)
+    plan = plan_scan(store_of((9, 9, 9), Path("points.zarr")), model, ROLES)
+    assert plan.store_path == str(tmp_path / "points.zarr")
+    assert Path(plan.model_path).is_absolute()

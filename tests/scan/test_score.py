@@ -1,0 +1,129 @@
+"""`score_brick` against judging every cube on its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import naive
+import numpy as np
+import pytest
+
+from aptstream.cloud import ingest
+from aptstream.errors import ModelError, StoreError
+from aptstream.io import read_pos, write_pos
+from aptstream.model.modelfile import load_model, save_model
+from aptstream.model.predict import Predictor
+from aptstream.points import PointCloud
+from aptstream.scan.plan import plan_scan
+from aptstream.scan.score import score_brick
+from aptstream.sdm.count import count_sdm
+from aptstream.sdm.image import contrast_images
+from aptstream.simulate import Alloy
+
+TABLE = Alloy().ranges
+
+
+@pytest.fixture(scope="module")
+def store(specimen_files, tmp_path_factory):
+    """A corner of the specimen, moved to odd coordinates, with a void in which cubes hold too few ions."""
+    position, mass = read_pos(specimen_files.pos)
+    inside = (position < (6, 7, 6)).all(axis=1) & ~(position < (2.5, 4, 6)).all(axis=1)
+    folder = tmp_path_factory.mktemp("score")
+    write_pos(folder / "a.pos", position[inside] + np.array([-3.3, 10.7, -7.9], "f4"), mass[inside])
+    return ingest(folder / "a.pos", ranges=TABLE, out=folder / "a.zarr")
+
+
+@pytest.fixture(scope="module")
+def plan(store, model, roles):
+    return plan_scan(store, model, roles)
+
+
+@pytest.fixture(scope="module")
+def scores(plan):
+    (task,) = plan.tasks()
+    return score_brick(plan, task)
+
+
+def ions_of(store, corner, edge) -> PointCloud:
+    """Ions of one cube, by a mask over all."""
+    cloud = store.read((0, 0, 0), store.shape_cells)
+    cell = np.floor(cloud.position.astype(np.float64) - store.origin_nm)
+    return cloud[((cell >= corner) & (cell < np.array(corner) + edge)).all(axis=1)]
+
+
+@pytest.mark.parametrize("edge", [4, 2])
+def test_every_cube_is_judged_as_if_it_were_alone(edge, store, scores, model, roles):
+    judge, role = model.judge(edge), roles.of(store.species_names)
+    corners = list(np.ndindex(*(n - edge + 1 for n in store.shape_cells)))
+    images, valid = [], []
+    for corner in corners:
+        cloud = ions_of(store, corner, edge)
+        n_host, n_solute = (int((role[cloud.species] == r).sum()) for r in (0, 1))
+        assert scores[edge].n_ions[corner] == n_host + n_solute
+        if n_host + n_solute < judge.min_ions:
+            assert np.isnan(scores[edge].p[corner])
+            continue
+        counts = count_sdm(cloud, roles, judge.window, origin_nm=store.origin_nm)
+        images.append(contrast_images(counts[None], [n_host], [n_solute])[0])
+        valid.append(corner)
+    assert 0 < len(valid) < len(corners), "the specimen must hold valid and invalid cubes"
+    expected = Predictor(judge)(np.array(images))
+    np.testing.assert_array_equal(scores[edge].p[tuple(np.array(valid).T)], expected)
+
+
+def test_a_cube_is_judged_by_the_pairs_that_plain_loops_count(store, scores, model, roles):
+    judge, role = model.judge(2), roles.of(store.species_names)
+    corner = tuple(map(int, np.argwhere(np.isfinite(scores[2].p))[0]))
+    cloud = ions_of(store, corner, 2)
+    counts = naive.sdm(cloud.position, role[cloud.species], judge.window, store.origin_nm).astype(np.float64)
+    c = (role[cloud.species] == 1).sum() / (role[cloud.species] != 2).sum()
+    host_host, host_solute, solute_solute = counts
+    contrast = (1 - c) ** 2 * solute_solute - c * (1 - c) * host_solute + c**2 * host_host
+    noise = (1 - c) ** 4 * solute_solute + c**2 * (1 - c) ** 2 * host_solute + c**4 * host_host
+    image = (contrast - contrast.mean(axis=0)) / np.sqrt(noise.mean(axis=0) + 1)
+    # float32 against float64 in the image: p agrees to a few units in its last digits.
+    assert scores[2].p[corner] == pytest.approx(Predictor(judge)(image[None].astype("f4"))[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("edge", [4, 2])
+def test_cubes_that_reach_beyond_the_volume_are_invalid_and_empty(edge, store, scores):
+    outside = np.ones(store.shape_cells, dtype=bool)
+    outside[tuple(slice(n - edge + 1) for n in store.shape_cells)] = False
+    assert outside.any()
+    assert np.isnan(scores[edge].p[outside]).all()
+    assert (scores[edge].n_ions[outside] == 0).all()
+
+
+@pytest.mark.parametrize("edge", [4, 2])
+def test_judgements_are_fractions_of_the_right_types(edge, scores):
+    p = scores[edge].p[np.isfinite(scores[edge].p)]
+    assert ((p >= 0) & (p <= 1)).all()
+    assert (scores[edge].p.dtype, scores[edge].n_ions.dtype) == (np.float32, np.uint32)
+
+
+def test_a_task_at_the_rim_where_no_cube_fits_is_all_invalid(specimen_store, model, roles):
+    plan = replace(plan_scan(specimen_store, model, roles), task_cells=(16, 16, 16))
+    task = plan.task((1, 0, 0))  # cells 16 and 17 of 18: no 4 nm cube begins there, but 2 nm cubes do
+    scores = score_brick(plan, task)
+    assert np.isnan(scores[4].p).all()
+    assert np.isfinite(scores[2].p).any()
+
+
+def test_a_model_file_that_changed_after_planning_is_refused(store, model, roles, tmp_path):
+    path = save_model(tmp_path / "m.aptmodel", model)
+    plan = plan_scan(store, load_model(path), roles)
+    save_model(path, replace(model, cut=0.7))
+    with pytest.raises(ModelError, match="has changed since the scan was planned"):
+        score_brick(plan, plan.task((0, 0, 0)))
+
+
+def test_a_point_store_that_changed_after_planning_is_refused(plan, specimen_store):
+    changed = replace(plan, store_path=str(specimen_store.path))
+    with pytest.raises(StoreError, match="has changed since the scan was planned"):
+        score_brick(changed, changed.task((0, 0, 0)))
+
+
+def test_a_model_file_that_vanished_after_planning_is_named(plan, tmp_path):
+    gone = replace(plan, model_path=str(tmp_path / "gone.aptmodel"))
+    with pytest.raises(ModelError, match=r"gone\.aptmodel"):
+        score_brick(gone, gone.task((0, 0, 0)))
