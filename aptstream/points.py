@@ -325,12 +325,7 @@ class Roles:
         RangingError
             If a species is not in the table.
         """
-        missing = [name for name in (*self.host, *self.solute) if name not in species_names]
-        if missing:
-            raise RangingError(
-                f"Species {', '.join(missing)} not among the ranged species. "
-                f"Found: {', '.join(species_names[1:])}. Choose --host and --solute from these."
-            )
+        check_species((*self.host, *self.solute), species_names)
         role = np.full(len(species_names), NEITHER, dtype=np.uint8)
         for index, name in enumerate(species_names):
             if name in self.host:
@@ -338,3 +333,26 @@ class Roles:
             elif name in self.solute:
                 role[index] = SOLUTE
         return role
+
+
+def check_species(wanted: Sequence[str], species_names: Sequence[str]) -> None:
+    """Refuse species that were not ranged.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Species that are asked for.
+    species_names : sequence of str
+        The species table, ``"unranged"`` first.
+
+    Raises
+    ------
+    RangingError
+        If one is missing.
+    """
+    missing = [name for name in wanted if name not in species_names[1:]]
+    if missing:
+        raise RangingError(
+            f"Species {', '.join(missing)} not among the ranged species. "
+            f"Found: {', '.join(species_names[1:])}. Choose --host and --solute from these."
+        )

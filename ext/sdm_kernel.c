@@ -1,8 +1,8 @@
 /* Spatial distribution maps of all overlapping cubes, every pair of ions counted once.
  *
- * An SDM is additive over pairs, so cubes can share their work. Space is cut into cells as wide as the stride; a cube
- * of edge S covers S cells on each axis and is named by its low corner. Take one axis, and a pair of ions whose smaller
- * cell is m and whose cells are e apart. The pair lies in cube c exactly when the cube holds both cells:
+ * An SDM is additive over pairs, so cubes can share their work. Space is cut into cells as wide as the stride; a cube of
+ * edge S covers S cells on each axis and is named by its low corner. Take one axis, and a pair of ions whose smaller cell
+ * is m and whose cells are e apart. The pair lies in cube c exactly when the cube holds both cells:
  *
  *      cells      . . m . m+e . .            m + e - (S - 1)  <=  c  <=  m
  *      cube c         [ c ........ c+S-1 ]
@@ -19,154 +19,163 @@
  *      row   --z window-> plane (one x cell; all cubes in y and z)
  *      plane --x window-> ring  (S x planes of cubes; a cube is finished when x leaves it)
  *
- * Extents beyond the histogram's window hold no pair: only ext_x, ext_y, ext_z are ever scattered.
- *
- * Counters are 32 bits wide: a cube of n ions holds n (n - 1) / 2 pairs, which fits below 92 682 ions. The gate checks.
- */
+ * Cubes of several edges share the hook. Extents beyond the histogram's window hold no pair: only ext_x, ext_y, ext_z are
+ * ever scattered. Adding images is what costs, so counters have 16 bits where that is safe: a hook holds the pairs of two
+ * rows of cells, at most 255 ions each (the gate checks), so none exceeds 65 025; sums of hooks are added with saturation,
+ * and a finished counter that shows 65 535 makes the gate count that tile again with 32 bits, which hold the
+ * n (n - 1) / 2 pairs of a cube of fewer than 92 682 ions (the gate checks). */
 #include "sdm_kernel.h"
+#include "sdm_pairs.h"
 
-#include <math.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define FOR_EACH_CPU __attribute__((target_clones("arch=x86-64-v3", "default")))
+static int smaller(int a, int b) { return a < b ? a : b; }
+static int larger(int a, int b) { return a > b ? a : b; }
+static int extents(const sdm_volume *v, const sdm_tile *t) { return smaller(t->side - 1, v->ext_z) + 1; }
+
+/* ---- instructions: the same loops for each kind of processor, chosen at run time ------------------------------------ */
+
+#ifdef HAVE_X86
+#define FOR_AVX2 __attribute__((target("avx2")))
+FOR_AVX2 static void rhoz_avx2(const sdm_volume *v, sdm_sink *s, const sdm_range *r) { count_plain(v, s, r, SDM_RHOZ); }
+FOR_AVX2 static void zx_avx2(const sdm_volume *v, sdm_sink *s, const sdm_range *r) { count_plain(v, s, r, SDM_ZX); }
+FOR_AVX512 static void rhoz_avx512(const sdm_volume *v, sdm_sink *s, const sdm_range *r) { choose_avx512(v, s, r, SDM_RHOZ); }
+FOR_AVX512 static void zx_avx512(const sdm_volume *v, sdm_sink *s, const sdm_range *r) { choose_avx512(v, s, r, SDM_ZX); }
 #else
-#define FOR_EACH_CPU
+#define rhoz_avx2 rhoz_plain
+#define rhoz_avx512 rhoz_plain
+#define zx_avx2 zx_plain
+#define zx_avx512 zx_plain
 #endif
-#define INLINE static inline __attribute__((always_inline))
+static void rhoz_plain(const sdm_volume *v, sdm_sink *s, const sdm_range *r) { count_plain(v, s, r, SDM_RHOZ); }
+static void zx_plain(const sdm_volume *v, sdm_sink *s, const sdm_range *r) { count_plain(v, s, r, SDM_ZX); }
 
-enum { BLOCK = 16 };
+typedef void (*pair_counter)(const sdm_volume *, sdm_sink *, const sdm_range *);
+static const pair_counter PAIRS[2][3] = {{rhoz_plain, rhoz_avx2, rhoz_avx512}, {zx_plain, zx_avx2, zx_avx512}};
 
-/* THE BIN RULE, in one place. Offsets are differences of whole numbers (256 to a bin), so every step is exact:
- * the row is floor(dz / 256) for 0 <= dz < 256 n_z; the column is floor(sqrt(dx^2 + dy^2) / 256) below n_lat (kind rho-z),
- * or floor((dx + 128 n_lat) / 256) for -128 n_lat <= dx < 128 n_lat (kind zx), where a pair in one plane (dz = 0) is
- * taken in the direction in which dx >= 0. Counts the pairs of ion i with ions j0 .. j1 - 1; dz must be at least
- * dz_min (0, or 1 where the opposite order has counted the ties). */
-INLINE void count_pairs(const sdm_volume *v, uint32_t *h, int64_t i, int64_t j0, int64_t j1, float dz_min, int base,
-                        int trash, const int kind) {
-    const float x = v->x[i], y = v->y[i], z = v->z[i], dz_end = 256.0f * v->n_z, per_bin = 1 / 256.0f;
-    const float columns = v->n_lat, middle = 0.5f * v->n_lat;
-    const int n_lat = v->n_lat, tag = v->tag[i] - base;
-    for (int64_t j = j0; j < j1; j += BLOCK) {
-        const float *xs = v->x + j, *ys = v->y + j, *zs = v->z + j;
-        const int32_t *tags = v->tag + j;
-        int bin[BLOCK];
-        for (int k = 0; k < BLOCK; k++) {
-            float dx = xs[k] - x, dy = ys[k] - y, dz = zs[k] - z, column;
-            if (kind == SDM_RHOZ) column = sqrtf(dx * dx + dy * dy) * per_bin;
-            else column = (dz == 0 ? fabsf(dx) : dx) * per_bin + middle;
-            int inside = (dz >= dz_min) & (dz < dz_end) & (column >= 0) & (column < columns);
-            int place = (int)(dz * per_bin) * n_lat + (int)column + tags[k] + tag;
-            bin[k] = inside ? place : trash + k;
-        }
-        const int live = j1 - j < BLOCK ? (int)(j1 - j) : BLOCK;
-        for (int k = 0; k < live; k++) h[bin[k]]++;
+int sdm_best_instructions(void) {
+#ifdef HAVE_X86
+    for (int n = 0, root = 0; n < 128; n++) {
+        while ((root + 1) * (root + 1) <= n) root++;
+        ROOT[n] = (uint8_t)root;
     }
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        return SDM_AVX512;
+    if (__builtin_cpu_supports("avx2")) return SDM_AVX2;
+#endif
+    return SDM_PLAIN;
 }
 
+/* 16-bit sums that stop at 65 535: adding images is memory traffic, so the widest registers win */
+static void add_tail(uint16_t *a, const uint16_t *b, int64_t k, int64_t n) {
+    for (; k < n; k++) a[k] = (uint16_t)smaller(a[k] + b[k], 65535);
+}
+#ifdef HAVE_X86
+#define ADD_16(NAME, TARGET, REGISTER, LANES, LOAD, STORE, SUM)                                       \
+    TARGET static void NAME(uint16_t *a, const uint16_t *b, int64_t n) {                              \
+        int64_t k = 0;                                                                                \
+        for (; k + LANES <= n; k += LANES)                                                            \
+            STORE((REGISTER *)(a + k), SUM(LOAD((const REGISTER *)(a + k)), LOAD((const REGISTER *)(b + k)))); \
+        add_tail(a, b, k, n);                                                                         \
+    }
+ADD_16(add_16_plain, , __m128i, 8, _mm_loadu_si128, _mm_storeu_si128, _mm_adds_epu16)
+ADD_16(add_16_avx2, FOR_AVX2, __m256i, 16, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_adds_epu16)
+ADD_16(add_16_avx512, FOR_AVX512, __m512i, 32, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_adds_epu16)
+#else
+static void add_16_plain(uint16_t *restrict a, const uint16_t *restrict b, int64_t n) { add_tail(a, b, 0, n); }
+#define add_16_avx2 add_16_plain
+#define add_16_avx512 add_16_plain
+#endif
+static void (*const ADD_16_BY[3])(uint16_t *, const uint16_t *, int64_t) = {add_16_plain, add_16_avx2, add_16_avx512};
+
+static void add_32(void *into, const void *from, int64_t n) {
+    uint32_t *restrict a = into;
+    const uint32_t *restrict b = from;
+    for (int64_t k = 0; k < n; k++) a[k] += b[k];
+}
+
+/* ---- pairs of cells ------------------------------------------------------------------------------------------------ */
+
 /* All pairs with the lower ion in cell m of column a and the upper one in column b. */
-INLINE void count_columns(const sdm_volume *v, uint32_t *h, int64_t a, int64_t b, int m, float dz_min, const int kind) {
+static void count_columns(const sdm_volume *v, sdm_sink *sink, int64_t a, int64_t b, int m, int strict) {
     const int64_t n = (int64_t)v->nz * v->slices, *A = v->start + a * n, *B = v->start + b * n;
-    const int base = 2 * m * v->n_image, trash = (v->ext_z + 1) * v->n_image;
+    sdm_range r = {.self = a == b, .base = 2 * m * v->n_image, .dz_min = (float)strict};
     for (int64_t s = (int64_t)m * v->slices; s < (int64_t)(m + 1) * v->slices; s++) {
         /* partners at most ext_z cells up: higher ones share no cube with cell m */
         int64_t last = s + v->reach, limit = (int64_t)(m + v->ext_z + 1) * v->slices;
         if (last > limit) last = limit;
         if (last > n) last = n;
-        for (int64_t i = A[s]; i < A[s + 1]; i++)
-            count_pairs(v, h, i, a == b ? i + 1 : B[s], B[last], dz_min, base, trash, kind);
+        r.i0 = A[s], r.i1 = A[s + 1], r.j0 = B[s], r.j1 = B[last];
+        if (r.i0 < r.i1 && r.j0 < r.j1) PAIRS[v->kind][v->instructions](v, sink, &r);
     }
 }
 
 /* All pairs whose smaller cells are (x, y, m) and whose lateral extents are exactly (ex, ey). */
-INLINE void count_cells(const sdm_volume *v, uint32_t *h, int x, int y, int m, int ex, int ey, const int kind) {
+static void count_cells(const sdm_volume *v, sdm_sink *sink, int x, int y, int m, int ex, int ey) {
     const int64_t a = (int64_t)x * v->ny + y, b = (int64_t)(x + ex) * v->ny + y + ey;
-    count_columns(v, h, a, b, m, 0, kind);
-    if (a != b) count_columns(v, h, b, a, m, 1, kind);
+    count_columns(v, sink, a, b, m, 0);
+    if (a != b) count_columns(v, sink, b, a, m, 1);
     if (ex && ey) { /* the other diagonal of the rectangle of columns */
         const int64_t c = a + ey, d = b - ey;
-        count_columns(v, h, c, d, m, 0, kind);
-        count_columns(v, h, d, c, m, 1, kind);
+        count_columns(v, sink, c, d, m, 0);
+        count_columns(v, sink, d, c, m, 1);
     }
 }
 
-FOR_EACH_CPU static void count_cells_rhoz(const sdm_volume *v, uint32_t *h, int x, int y, int m, int ex, int ey) {
-    count_cells(v, h, x, y, m, ex, ey, SDM_RHOZ);
+/* ---- window sums, for both widths of counter ----------------------------------------------------------------------- */
+
+#define COUNTER uint16_t
+#define NAME(x) x##_16
+#define ADD(into, from, n) ADD_16_BY[v->instructions](into, from, n)
+#include "sdm_windows.h"
+#undef COUNTER
+#undef NAME
+#undef ADD
+#define COUNTER uint32_t
+#define NAME(x) x##_32
+#define ADD(into, from, n) add_32(into, from, n)
+#include "sdm_windows.h"
+
+void sdm_scan_step(const sdm_volume *v, const sdm_tile *tiles, int n_tiles, void *hook, int x_cell) {
+    if (v->wide) scan_step_32(v, tiles, n_tiles, hook, x_cell);
+    else scan_step_16(v, tiles, n_tiles, hook, x_cell);
 }
 
-FOR_EACH_CPU static void count_cells_zx(const sdm_volume *v, uint32_t *h, int x, int y, int m, int ex, int ey) {
-    count_cells(v, h, x, y, m, ex, ey, SDM_ZX);
-}
-
-FOR_EACH_CPU static void add(uint32_t *restrict into, const uint32_t *restrict from, int64_t n) {
-    for (int64_t k = 0; k < n; k++) into[k] += from[k];
-}
-
-static int smaller(int a, int b) { return a < b ? a : b; }
-
-/* The y window: fills t->row with the cubes in y of all pairs of x cells (x, x + ex) and smaller z cell m. */
-static void sum_along_y(const sdm_volume *v, const sdm_tile *t, int x, int ex, int m) {
-    const int S = v->side, end = smaller(t->y0 + t->ty + S - 1, v->ny);
-    const int64_t n = (int64_t)(v->ext_z + 1) * v->n_image;
-    memset(t->row, 0, (size_t)t->ty * n * sizeof *t->row);
-    for (int y = t->y0; y < end; y++) {
-        memset(t->hook, 0, (size_t)n * sizeof *t->hook);
-        for (int ey = 0; ey < S && y + ey < end; ey++) {
-            if (ey <= v->ext_y)
-                (v->kind == SDM_ZX ? count_cells_zx : count_cells_rhoz)(v, t->hook, x, y, m, ex, ey);
-            const int c = y - (S - 1 - ey) - t->y0;
-            if (c >= 0 && c < t->ty) add(t->row + c * n, t->hook, n);
+int sdm_take(const sdm_volume *v, void *counters, int64_t n, uint32_t *out) {
+    uint32_t most = 0;
+    if (v->wide) memcpy(out, counters, (size_t)n * sizeof *out);
+    else
+        for (int64_t k = 0; k < n; k++) {
+            out[k] = ((const uint16_t *)counters)[k];
+            most = out[k] > most ? out[k] : most;
         }
-    }
+    memset(counters, 0, (size_t)n * (v->wide ? 4 : 2));
+    return most == 65535;
 }
 
-/* The z window: adds the rows of smaller z cell m to the cubes of t->plane. */
-static void sum_along_z(const sdm_volume *v, const sdm_tile *t, int m) {
-    const int S = v->side, E = v->ext_z, n = v->n_image;
-    for (int y = 0; y < t->ty; y++)
-        for (int ez = 0; ez <= E; ez++) {
-            uint32_t *image = t->row + ((int64_t)y * (E + 1) + ez) * n; /* becomes L_ez: extents up to ez */
-            if (ez) add(image, image - n, n);
-            for (int e = ez; e <= (ez == E ? S - 1 : ez); e++) {
-                const int c = m - (S - 1 - e) - t->z0;
-                if (c >= 0 && c < t->tz) add(t->plane + ((int64_t)y * t->tz + c) * n, image, n);
-            }
-        }
-}
-
-/* Add all pairs whose smaller x cell is x to the cubes of the ring that hold them. Afterwards the cubes with low corner
- * x - (S - 1) are finished: the caller takes them from ring slot (x - (S - 1)) % S and clears it. */
-void sdm_scan_step(const sdm_volume *v, const sdm_tile *t, int x) {
-    const int S = v->side, z_end = smaller(t->z0 + t->tz + S - 1, v->nz);
-    const int64_t n = (int64_t)t->ty * t->tz * v->n_image;
-    memset(t->plane, 0, (size_t)n * sizeof *t->plane);
-    for (int ex = 0; ex <= v->ext_x && x + ex < v->nx; ex++) {
-        for (int m = t->z0; m < z_end; m++) {
-            sum_along_y(v, t, x, ex, m);
-            sum_along_z(v, t, m);
-        }
-        for (int e = ex; e <= (ex == v->ext_x ? S - 1 : ex); e++) {
-            const int c = x - (S - 1 - e);
-            if (c >= 0 && c <= v->nx - S) add(t->ring + (c % S) * n, t->plane, n);
-        }
-    }
-}
-
-FOR_EACH_CPU static void count_all_rhoz(const sdm_volume *v, int64_t i, int64_t end, uint32_t *image) {
-    count_pairs(v, image, i, i + 1, end, 0, 0, v->n_image, SDM_RHOZ);
-}
-
-FOR_EACH_CPU static void count_all_zx(const sdm_volume *v, int64_t i, int64_t end, uint32_t *image) {
-    count_pairs(v, image, i, i + 1, end, 0, 0, v->n_image, SDM_ZX);
-}
+/* ---- free regions -------------------------------------------------------------------------------------------------- */
 
 void sdm_count(const sdm_volume *v, int64_t n, uint32_t *image) {
+    enum { LOWER = 16 };
+    sdm_sink sink;
+    sink.end = sink.bins;
+    sink.counters = image;
+    sink.empty = empty_32;
     int64_t end = 0;
-    for (int64_t i = 0; i < n; i++) {
-        while (end < n && v->z[end] - v->z[i] < 256.0f * v->n_z) end++;
-        (v->kind == SDM_ZX ? count_all_zx : count_all_rhoz)(v, i, end, image);
+    for (int64_t i = 0; i < n; i += LOWER) { /* a few lower ions at a time: the upper ones are loaded once for all */
+        const int64_t stop = i + LOWER < n ? i + LOWER : n;
+        while (end < n && v->z[end] - v->z[stop - 1] < 256 * v->n_z) end++;
+        const sdm_range own = {.i0 = i, .i1 = stop, .j0 = i, .j1 = stop, .self = 1};
+        const sdm_range above = {.i0 = i, .i1 = stop, .j0 = stop, .j1 = end};
+        PAIRS[v->kind][v->instructions](v, &sink, &own);
+        if (stop < end) PAIRS[v->kind][v->instructions](v, &sink, &above);
     }
+    empty_32(image, sink.bins, sink.end);
 }
+
+/* ---- network input ------------------------------------------------------------------------------------------------- */
 
 void sdm_contrast(const uint32_t *counts, const float *fraction, int64_t n, int n_z, int n_lat, float *out) {
     const int64_t bins = (int64_t)n_z * n_lat;
@@ -184,4 +193,15 @@ void sdm_contrast(const uint32_t *counts, const float *fraction, int64_t n, int 
                 out[k] = (k_aa * (float)aa[k] + k_ax * (float)ax[k] + k_xx * (float)xx[k] - shift) * scale;
         }
     }
+}
+
+void sdm_standardise(const uint32_t *counts, int64_t n, int n_z, int n_lat, float *out) {
+    const int64_t bins = (int64_t)n_z * n_lat;
+    for (int64_t image = 0; image < n; image++, counts += bins, out += bins)
+        for (int r = 0; r < n_lat; r++) {
+            double sum = 0;
+            for (int64_t k = r; k < bins; k += n_lat) sum += counts[k];
+            const float mean = (float)(sum / n_z), scale = (float)(1 / sqrt(sum / n_z + 1));
+            for (int64_t k = r; k < bins; k += n_lat) out[k] = ((float)counts[k] - mean) * scale;
+        }
 }

@@ -5,32 +5,38 @@ import math
 import numpy as np
 
 
-def sdm(position, role, window, origin=(0, 0, 0)):
-    """Pair histogram (3, bins_z, bins_lateral) by two Python loops; roles 0 host, 1 solute, 2 neither."""
+def sdm(position, group, window, channels, origin=(0, 0, 0)):
+    """Pair histogram (channels, bins_z, bins_lateral) by two Python loops; group −1: not counted."""
     q = np.floor((position.astype(np.float64) - origin) * window.units_per_nm).astype(np.int64)
-    counts = np.zeros((3, *window.shape), dtype=np.uint32)
-    ions = [(*map(int, q[i]), int(role[i])) for i in range(len(q)) if role[i] != 2]
+    counts = np.zeros((len(channels.pairs), *window.shape), dtype=np.uint32)
+    channel = {tuple(sorted(pair)): k for k, pair in enumerate(channels.pairs)}
+    per_nm = window.units_per_nm[0]
+    y_limit = math.inf if window.y_limit_nm is None else math.floor(window.y_limit_nm * per_nm)
+    radius2 = math.inf if window.radius_nm is None else math.floor(window.radius_nm * per_nm / 16) ** 2
+    ions = [(*map(int, q[i]), int(group[i])) for i in range(len(q)) if group[i] >= 0]
     for i in range(len(ions)):
         for j in range(i + 1, len(ions)):
-            a, b = sorted((ions[i], ions[j]), key=lambda ion: (ion[2], ion[0]))  # dz >= 0, and dx >= 0 in a plane
+            a, b = sorted((ions[i], ions[j]), key=lambda ion: (ion[2], ion[0]))  # dz >= 0; dx >= 0 in a plane
             dx, dy, dz = (b[k] - a[k] for k in range(3))
             if window.kind == "zx":
                 column = (dx + 128 * window.bins_lateral) // 256
             else:
                 column = math.isqrt(dx * dx + dy * dy) // 256
-            if dz // 256 < window.bins_z and 0 <= column < window.bins_lateral:
-                counts[a[3] + b[3], dz // 256, column] += 1
+            near = abs(dy) < y_limit and sum((abs(d) // 16) ** 2 for d in (dx, dy, dz)) < radius2
+            which = channel.get(tuple(sorted((a[3], b[3]))))
+            if near and which is not None and dz // 256 < window.bins_z and 0 <= column < window.bins_lateral:
+                counts[which, dz // 256, column] += 1
     return counts
 
 
-def cubes_of(position, role, window, origin, shape, edge, stride=1.0):
-    """SDMs of all cubes of a box, each counted on its own: (cx, cy, cz, 3, bins_z, bins_lateral)."""
-    cell = np.floor((position.astype(np.float64) - origin) * (1 / stride)).astype(int)
-    n = [s - edge + 1 for s in shape]
-    out = np.zeros((*n, 3, *window.shape), dtype=np.uint32)
+def cubes_of(position, group, window, channels, *, box, edge):
+    """SDMs of all cubes of a box of cells at (0, 0, 0), each counted on its own: (cx, cy, cz, channels, rows, columns)."""
+    cell = np.floor((position.astype(np.float64) - box.origin_nm) * (1 / box.stride_nm)).astype(int)
+    n = box.n_cubes(edge)
+    out = np.zeros((*n, len(channels.pairs), *window.shape), dtype=np.uint32)
     for cube in np.ndindex(*n):
         inside = ((cell >= cube) & (cell < np.array(cube) + edge)).all(axis=1)
-        out[cube] = sdm(position[inside], role[inside], window, origin)
+        out[cube] = sdm(position[inside], group[inside], window, channels, box.origin_nm)
     return out
 
 

@@ -13,8 +13,10 @@ from aptstream.model.modelfile import CubeJudge, load_model
 from aptstream.model.predict import Predictor
 from aptstream.points import PointCloud, Triple
 from aptstream.scan.plan import ScanPlan, Task
-from aptstream.sdm.count import Cubes, SdmScan
+from aptstream.sdm.count import SdmScan
 from aptstream.sdm.image import contrast_images
+from aptstream.sdm.kernel import CellBox
+from aptstream.sdm.window import Channels
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,18 @@ def _judge_cubes(cloud: PointCloud, plan: ScanPlan, task: Task, judge: CubeJudge
     n_ions = np.zeros(task.shape, dtype=np.uint32)
     edge = judge.edge_nm
     read = tuple(min(b + edge - 1, end) - a for a, b, end in zip(task.low, task.high, task.read_high, strict=True))
-    cubes = Cubes(origin, task.low, read, edge)  # type: ignore[arg-type]
-    if min(cubes.n_cubes) < 1:  # the last cells of the volume: no cube begins here
+    box = CellBox(origin, task.low, read)  # type: ignore[arg-type]
+    n_cubes = box.n_cubes(edge)
+    if min(n_cubes) < 1:  # the last cells of the volume: no cube begins here
         return CubeScores(p, n_ions)
-    counted = SdmScan(cloud, plan.roles, judge.window, cubes)
+    counted = SdmScan(cloud, Channels.of_roles(plan.roles), judge.window, box=box, edges=[edge])
+    n_host, n_solute = counted.n_ions(edge)
     predict = Predictor(judge)
-    inside = tuple(slice(n) for n in cubes.n_cubes)
-    n_ions[inside] = counted.n_host + counted.n_solute
+    inside = tuple(slice(n) for n in n_cubes)
+    n_ions[inside] = n_host + n_solute
     for batch in counted:
         enough = n_ions[inside][batch.place] >= judge.min_ions
-        hosts, solutes = counted.n_host[batch.place][enough], counted.n_solute[batch.place][enough]
+        hosts, solutes = n_host[batch.place][enough], n_solute[batch.place][enough]
         images = contrast_images(batch.counts[enough], hosts, solutes)
         p[inside][batch.place][enough] = predict(images)
     return CubeScores(p, n_ions)

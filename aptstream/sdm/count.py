@@ -1,62 +1,38 @@
-"""The gate of the SDM kernel: from ions to pair histograms, of free regions and of all overlapping cubes.
+"""Pair histograms of free regions and of all overlapping cubes of a box.
 
-Kernel and bin rule: ``ext/sdm_kernel.c``; the definition in words and integers: `aptstream.sdm.window`.
+The definition, exact to the integer: `aptstream.sdm.window`. The kernel behind it: `aptstream.sdm.kernel`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 import numpy.typing as npt
 
 from aptstream import _sdm
 from aptstream.errors import PlanError
-from aptstream.points import NEITHER, PointCloud, Roles, Triple
-from aptstream.sdm.window import CHANNELS, MAX_UNITS, SdmWindow
+from aptstream.points import PointCloud, Triple
+from aptstream.sdm.kernel import (
+    INSTRUCTIONS,
+    MAX_IONS_PER_CUBE,
+    MAX_IONS_PER_ROW,
+    SLICES,
+    BoxShape,
+    Bytes,
+    CellBox,
+    Counts,
+    make_volume,
+    sort_by_depth,
+    sort_ions,
+    tags_of_groups,
+    tags_of_sets,
+)
+from aptstream.sdm.window import Channels, SdmWindow
 
-Counts = npt.NDArray[np.uint32]
-
-#: A cube of more ions could hold more than 2³² − 1 pairs, the largest number that a counter can show.
-MAX_IONS_PER_CUBE = 92_681
-#: z slices in a cell: partners are looked for in whole slices.
-SLICES = 8
 #: Memory of one tile of unfinished cubes; small enough to stay near the processor.
-TILE_BYTES = 24 << 20
-
-
-@dataclass(frozen=True)
-class Cubes:
-    """The lattice of overlapping cubes in a box of cells.
-
-    Parameters
-    ----------
-    origin_nm : tuple of float
-        Low corner of cell (0, 0, 0) of the whole specimen in nm: one origin for all boxes, so that counts do not
-        depend on how a specimen is cut into boxes.
-    low : tuple of int
-        First cell of the box.
-    shape : tuple of int
-        Cells of the box on each axis.
-    edge : int
-        Cube edge in cells.
-    stride_nm : float
-        Cell width, which is the stride of the cubes, in nm.
-    """
-
-    origin_nm: Triple
-    low: tuple[int, int, int]
-    shape: tuple[int, int, int]
-    edge: int
-    stride_nm: float = 1.0
-
-    @property
-    def n_cubes(self) -> tuple[int, int, int]:
-        """Cubes that fit into the box on each axis."""
-        x, y, z = (max(n - self.edge + 1, 0) for n in self.shape)
-        return x, y, z
+TILE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -65,12 +41,15 @@ class Batch:
 
     Parameters
     ----------
+    edge : int
+        Cube edge in cells.
     place : tuple of (int, slice, slice)
-        Index of these cubes in an array over all cubes of the box.
-    counts : ndarray of uint32, (ny, nz, 3, bins_z, bins_lateral)
-        Channels host–host, host–solute, solute–solute.
+        Index of these cubes in an array over all cubes of this edge.
+    counts : ndarray of uint32, (ny, nz, channels, bins_z, bins_lateral)
+        Pairs in each channel. With label sets: (ny, nz, sets, 3, bins_z, bins_lateral).
     """
 
+    edge: int
     place: tuple[int, slice, slice]
     counts: Counts
 
@@ -81,18 +60,18 @@ class SdmScan:
     Parameters
     ----------
     cloud : PointCloud
-        Ions; those outside the box and those of neither role are left out.
-    roles : Roles
-        Which species are host and solute.
+        Ions; those outside the box and those of no group are left out.
+    channels : Channels
+        Which pairs are counted.
     window : SdmWindow
         Offsets and bins.
-    cubes : Cubes
-        The lattice of cubes.
-
-    Attributes
-    ----------
-    n_host, n_solute : ndarray of int64, ``cubes.n_cubes``
-        Ions of each role in every cube.
+    box : CellBox
+        The cells that cubes are made of.
+    edges : sequence of int
+        Cube edges in cells, counted together: they share the work of finding the pairs.
+    sets : ndarray of bool, (n, k), optional
+        Label sets counted together instead of the groups: whether each ion of the cloud is a solute in each of k sets,
+        such as random permutations of the true one. All other ions of a group count as host.
 
     Raises
     ------
@@ -105,123 +84,150 @@ class SdmScan:
 
     Examples
     --------
+    >>> from aptstream.points import Roles
     >>> rng = np.random.default_rng(0)
     >>> cloud = PointCloud(rng.random((500, 3), "f4") * 5, np.ones(500, "f4"), rng.integers(1, 3, 500).astype("u1"),
     ...                    ("unranged", "Al", "Li"))
-    >>> window, cubes = SdmWindow("z", 1.5, 75, 3.0, 1), Cubes((0, 0, 0), (0, 0, 0), (5, 5, 5), 4)
-    >>> scan = SdmScan(cloud, Roles(("Al",), ("Li",)), window, cubes)
+    >>> channels, window = Channels.of_roles(Roles(("Al",), ("Li",))), SdmWindow("z", 1.5, 75, 3.0, 1)
+    >>> scan = SdmScan(cloud, channels, window, box=CellBox((0, 0, 0), (0, 0, 0), (5, 5, 5)), edges=[4])
     >>> [batch.counts.shape for batch in scan]
     [(2, 2, 3, 75, 1), (2, 2, 3, 75, 1)]
     """
 
-    def __init__(self, cloud: PointCloud, roles: Roles, window: SdmWindow, cubes: Cubes) -> None:
-        if min(cubes.n_cubes) < 1:
-            size = " x ".join(f"{n * cubes.stride_nm:g}" for n in cubes.shape)
-            raise PlanError(
-                f"No cube of {cubes.edge * cubes.stride_nm:g} nm fits into the volume of {size} nm: "
-                f"every axis must be at least as long as a cube."
-            )
-        if max(np.array(cubes.shape) * cubes.stride_nm * window.units_per_nm) >= MAX_UNITS:
-            raise PlanError(f"The box of {cubes.shape} cells is too long for bins this fine: scan it in shorter boxes.")
-        self.window, self.cubes = window, cubes
-        position, role = _with_role(cloud, roles)
-        per_nm = 1 / cubes.stride_nm
-        scale = np.array([per_nm, per_nm, per_nm * SLICES])
-        cell = _floor(position, cubes.origin_nm, scale)
-        cell[:, 2] -= cubes.low[2] * SLICES
-        cell[:, :2] -= cubes.low[:2]
-        inside = ((cell >= 0) & (cell < np.array(cubes.shape) * (1, 1, SLICES))).all(axis=1)
-        if not inside.all():
-            position, role, cell = position[inside], role[inside], cell[inside]
-        self._volume = self._prepare(position, role, cell)
-        self.n_host, self.n_solute = (self._per_cube(cell[role == r]) for r in (0, 1))
-        most = int((self.n_host + self.n_solute).max())
+    def __init__(
+        self,
+        cloud: PointCloud,
+        channels: Channels,
+        window: SdmWindow,
+        *,
+        box: CellBox,
+        edges: Sequence[int],
+        sets: npt.NDArray[np.bool_] | None = None,
+        instructions: str = INSTRUCTIONS[-1],
+    ) -> None:
+        self.edges = tuple(sorted(set(edges), reverse=True))
+        self.window, self.box = window, box
+        _check_edges(self.edges, box)
+        group = channels.group_of(cloud.species_names)[cloud.species]
+        self._tags = tags_of_groups(group, channels, window) if sets is None else tags_of_sets(sets)
+        self._shape = BoxShape.of(window, box.stride_nm, self.edges[0])
+        ions = sort_ions(cloud.position, group, window, box)
+        self._cell, self._group = ions.key[ions.order] // SLICES, group[ions.order]
+        self._solute = None if sets is None else sets[ions.order]
+        every = self._cell_counts(slice(None))
+        most = int(_windows(every, (self.edges[0],) * 3).max())
         if most > MAX_IONS_PER_CUBE:
             raise PlanError(
                 f"A cube holds {most:,} ions; at most {MAX_IONS_PER_CUBE:,} can be counted without overflow. "
                 f"Check the units of the file (nm expected) and for duplicated ions, or take smaller cubes."
             )
+        self._wide = int(_windows(every, (1, self.edges[0], 1)).max()) > MAX_IONS_PER_ROW
+        self._volume = make_volume(
+            ions, self._tags, window, cells=box.shape, shape=self._shape, instructions=instructions
+        )
+        self._n_groups = len(channels.groups)
 
-    def _prepare(
-        self, position: npt.NDArray[np.float32], role: npt.NDArray[np.uint8], cell: npt.NDArray[np.int64]
-    ) -> _sdm.Volume:
-        """Sort the ions for the kernel."""
-        nx, ny, nz = self.cubes.shape
-        fine = _floor(position, self.cubes.origin_nm, self.window.units_per_nm)
-        if len(fine):
-            fine -= fine.min(axis=0)
-        slice_of = (cell[:, 0] * ny + cell[:, 1]) * (nz * SLICES) + cell[:, 2]
-        start = np.zeros(nx * ny * nz * SLICES + 1, dtype=np.int64)
-        order = np.empty(len(fine), dtype=np.int64)
-        _sdm.sort_slices(slice_of, fine, start, order)
-        bins = self.window.bins_z * self.window.bins_lateral
-        tag = (cell[:, 2] // SLICES) * (len(CHANNELS) * bins) + role * np.int64(bins)
-        reach = ceil(self.window.half_z_nm / self.cubes.stride_nm * SLICES) + 1
-        lateral = self._extent(self.window.half_lateral_nm)
-        across = self.cubes.edge - 1 if self.window.kind == "zx" else lateral  # zx looks through the whole cube
-        extent = (lateral, across, self._extent(self.window.half_z_nm))
-        numbers = (SLICES, reach, self.cubes.edge, *extent, *_image_numbers(self.window))
-        columns = [_padded(fine[order, axis], np.float32) for axis in range(3)]
-        return _sdm.Volume(*columns, _padded(tag[order], np.int32), start, (nx, ny, nz), numbers)
+    def n_ions(self, edge: int) -> npt.NDArray[np.int64]:
+        """Count the ions of each group in every cube of an edge; with label sets, the solutes of each set.
 
-    def _extent(self, half_nm: float) -> int:
-        """How many cells apart the ions of a pair can be, inside one cube and inside the window."""
-        return min(self.cubes.edge - 1, ceil(half_nm / self.cubes.stride_nm))
+        Returns
+        -------
+        ndarray of int64, (groups or sets, cubes in x, in y, in z)
+        """
+        if self._solute is None:
+            members = [self._group == g for g in range(self._n_groups)]
+        else:
+            members = list(self._solute.T)
+        return np.stack([_windows(self._cell_counts(member), (edge,) * 3) for member in members])
 
-    def _per_cube(self, cell: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Count ions in every cube."""
-        shape = self.cubes.shape
-        flat = (cell[:, 0] * shape[1] + cell[:, 1]) * shape[2] + cell[:, 2] // SLICES
-        counts = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
-        for axis, n in enumerate(self.cubes.n_cubes):
-            counts = np.add.reduce([counts.take(range(k, k + n), axis) for k in range(self.cubes.edge)])
-        return counts
+    def _cell_counts(self, member: npt.NDArray[np.bool_] | slice) -> npt.NDArray[np.int64]:
+        """Count ions in every cell of the box."""
+        return np.bincount(self._cell[member], minlength=int(np.prod(self.box.shape))).reshape(self.box.shape)
 
     def __iter__(self) -> Iterator[Batch]:
-        _, n_y, n_z = self.cubes.n_cubes
-        image = len(CHANNELS) * self.window.bins_z * self.window.bins_lateral
-        edge = max(int((TILE_BYTES / (4 * image * (self.cubes.edge + 1))) ** 0.5), 4)
-        for y0 in range(0, n_y, edge):
-            for z0 in range(0, n_z, edge):
-                yield from self._scan_tile((y0, min(edge, n_y - y0), z0, min(edge, n_z - z0)))
+        _, n_y, n_z = self.box.n_cubes(self.edges[-1])
+        image = self._tags.n_channels * self.window.bins_z * self.window.bins_lateral
+        bytes_per_cube = (4 if self._wide else 2) * image * sum(edge + 1 for edge in self.edges)
+        tile = max(int((TILE_BYTES / bytes_per_cube) ** 0.5), 4)
+        for y0 in range(0, n_y, tile):
+            for z0 in range(0, n_z, tile):
+                yield from self._scan_tile((y0, z0, tile), wide=self._wide)
 
-    def _scan_tile(self, tile: tuple[int, int, int, int]) -> Iterator[Batch]:
-        """Move along x over one tile of cubes."""
-        y0, ty, z0, tz = tile
-        side, shape = self.cubes.edge, (ty, tz, len(CHANNELS), *self.window.shape)
-        image = int(np.prod(shape[2:]))
-        extents = self._extent(self.window.half_z_nm) + 1
-        ring = np.zeros((side, ty * tz * image), dtype=np.uint32)
-        plane = np.empty(ty * tz * image, dtype=np.uint32)
-        row = np.empty(ty * extents * image, dtype=np.uint32)
-        hook = np.empty(extents * image + _sdm.PAD, dtype=np.uint32)
-        for x_cell in range(self.cubes.shape[0]):
-            self._volume.step(tile, ring.reshape(-1), plane, row, hook, x_cell)
-            x = x_cell - (side - 1)
-            if x >= 0:
-                finished = ring[x % side]
-                yield Batch((x, slice(y0, y0 + ty), slice(z0, z0 + tz)), finished.reshape(shape).copy())
-                finished[:] = 0
+    def _scan_tile(self, tile: tuple[int, int, int], *, wide: bool, first: int = 0) -> Iterator[Batch]:
+        """Move along x over one tile of cubes; batches before x cell `first` are not given again."""
+        y0, z0, size = tile
+        image = self._tags.n_channels * self.window.bins_z * self.window.bins_lateral
+        tiles, buffers = [], []
+        for edge in self.edges:
+            _, n_y, n_z = self.box.n_cubes(edge)
+            ty, tz = min(size, n_y - y0), min(size, n_z - z0)
+            if ty > 0 and tz > 0:
+                tiles.append((edge, y0, ty, z0, tz))
+                buffers.append(self._buffers(edge, ty, tz * image * (4 if wide else 2), image * (4 if wide else 2)))
+        hook = np.empty((self._shape.extent_z + 1) * image * (4 if wide else 2), dtype=np.uint8)
+        for x_cell in range(self.box.shape[0]):
+            self._volume.step(tiles, [[b.reshape(-1) for b in part] for part in buffers], hook, x_cell, wide)
+            finished, full = [], False
+            for (edge, _, ty, _, tz), (ring, _, _) in zip(tiles, buffers, strict=True):
+                x = x_cell - (edge - 1)
+                if x >= 0:
+                    counts = np.empty(ty * tz * image, dtype=np.uint32)
+                    full |= self._volume.take(ring[x % edge], counts)
+                    place = (x, slice(y0, y0 + ty), slice(z0, z0 + tz))
+                    finished.append(Batch(edge, place, self._in_channels(counts.reshape(ty, tz, -1))))
+            if full:  # a 16-bit counter has stopped: this tile again, with 32 bits, from here on
+                yield from self._scan_tile(tile, wide=True, first=x_cell)
+                return
+            if x_cell >= first:
+                yield from finished
+
+    def _buffers(self, edge: int, ty: int, row_of_cubes: int, cube: int) -> tuple[Bytes, Bytes, Bytes]:
+        """Unfinished images of the cubes of one edge: ring, plane and row."""
+        extents = min(edge - 1, self._shape.extent_z) + 1
+        return (
+            np.zeros((edge, ty * row_of_cubes), dtype=np.uint8),
+            np.empty(ty * row_of_cubes, dtype=np.uint8),
+            np.empty(ty * extents * cube, dtype=np.uint8),
+        )
+
+    def _in_channels(self, counts: Counts) -> Counts:
+        """Give the counts of a plane their shape; label sets become three channels each."""
+        ty, tz, _ = counts.shape
+        counts = counts.reshape(ty, tz, self._tags.n_channels, *self.window.shape)
+        if not self._tags.n_sets:
+            return counts
+        every, some = counts[:, :, :1], counts[:, :, 1:].reshape(ty, tz, self._tags.n_sets, 2, *self.window.shape)
+        neither = every[:, :, :, None] - some.sum(axis=3, keepdims=True, dtype=np.uint32)
+        return np.concatenate([neither, some], axis=3)
 
 
-def count_sdm(cloud: PointCloud, roles: Roles, window: SdmWindow, *, origin_nm: Triple = (0.0, 0.0, 0.0)) -> Counts:
+def count_sdm(
+    cloud: PointCloud,
+    channels: Channels,
+    window: SdmWindow,
+    *,
+    origin_nm: Triple = (0.0, 0.0, 0.0),
+    instructions: str = INSTRUCTIONS[-1],
+) -> Counts:
     """Count the SDM of all ions of a cloud, whatever the shape of the region they were taken from.
 
     Parameters
     ----------
     cloud : PointCloud
         Ions of the region.
-    roles : Roles
-        Which species are host and solute; other ions are not counted.
+    channels : Channels
+        Which pairs are counted; other ions are left out.
     window : SdmWindow
         Offsets and bins.
     origin_nm : tuple of float
         Origin of the whole-number coordinates in nm.
+    instructions : str
+        How to count: one of `aptstream.sdm.kernel.INSTRUCTIONS`; the counts are the same.
 
     Returns
     -------
-    ndarray of uint32, (3, bins_z, bins_lateral)
-        Pairs in the channels host–host, host–solute, solute–solute.
+    ndarray of uint32, (channels, bins_z, bins_lateral)
+        Pairs in each channel.
 
     Raises
     ------
@@ -230,81 +236,46 @@ def count_sdm(cloud: PointCloud, roles: Roles, window: SdmWindow, *, origin_nm: 
 
     Examples
     --------
+    >>> from aptstream.points import Roles
     >>> cloud = PointCloud(np.array([[0, 0, 0], [0.1, 0, 0.29]], "f4"), np.ones(2, "f4"), np.array([1, 2], "u1"),
     ...                    ("unranged", "Al", "Li"))
-    >>> counts = count_sdm(cloud, Roles(("Al",), ("Li",)), SdmWindow("rhoz", 1.5, 75, 2.0, 10))
+    >>> channels = Channels.of_roles(Roles(("Al",), ("Li",)))
+    >>> counts = count_sdm(cloud, channels, SdmWindow("rhoz", 1.5, 75, 2.0, 10))
     >>> [tuple(map(int, place)) for place in np.argwhere(counts)]       # channel, row of 0.02 nm, column of 0.2 nm
     [(1, 14, 0)]
     """
-    position, role = _with_role(cloud, roles)
-    if len(position) > MAX_IONS_PER_CUBE:
+    group = channels.group_of(cloud.species_names)[cloud.species]
+    n = int((group >= 0).sum())
+    if n > MAX_IONS_PER_CUBE:
         raise PlanError(
-            f"The region holds {len(position):,} ions; at most {MAX_IONS_PER_CUBE:,} can be counted at once. "
+            f"The region holds {n:,} ions; at most {MAX_IONS_PER_CUBE:,} can be counted at once. "
             f"Take a smaller region, or scan it in cubes."
         )
-    fine = _floor(position, origin_nm, window.units_per_nm)
-    if len(fine):
-        fine -= fine.min(axis=0)
-        if fine.max() >= MAX_UNITS:
-            raise PlanError("The region is too long for bins this fine: take a smaller region.")
-    order = np.argsort(fine[:, 2], kind="stable")
-    bins = window.bins_z * window.bins_lateral
-    columns = [_padded(fine[order, axis], np.float32) for axis in range(3)]
-    numbers = (1, 1, 1, 0, 0, 0, *_image_numbers(window))
-    volume = _sdm.Volume(
-        *columns, _padded(role[order].astype(np.int64) * bins, np.int32), np.zeros(2, np.int64), (1, 1, 1), numbers
-    )
-    image = np.zeros(len(CHANNELS) * bins + _sdm.PAD, dtype=np.uint32)
-    volume.count(len(fine), image)
-    return image[: len(CHANNELS) * bins].reshape(len(CHANNELS), *window.shape)
+    tags = tags_of_groups(group, channels, window)
+    image = np.zeros(tags.n_channels * window.bins_z * window.bins_lateral, dtype=np.uint32)
+    if n:
+        ions = sort_by_depth(cloud.position, group, window, origin_nm)
+        shape = BoxShape(0, 0, 0, 1)
+        volume = make_volume(ions, tags, window, cells=(1, 1, 1), shape=shape, instructions=instructions)
+        volume.count(n, image)
+    return image.reshape(tags.n_channels, *window.shape)
 
 
-def contrast(counts: Counts, fraction: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Contrast images of many cubes: the compiled half of `aptstream.sdm.image.contrast_images`.
-
-    Parameters
-    ----------
-    counts : ndarray of uint32, (n, 3, bins_z, bins_lateral)
-        Channels host–host, host–solute, solute–solute.
-    fraction : ndarray of float32, (n,)
-        Solute fraction of each cube.
-
-    Returns
-    -------
-    ndarray of float32, (n, bins_z, bins_lateral)
-    """
-    out = np.empty((len(counts), *counts.shape[2:]), dtype=np.float32)
-    _sdm.contrast(np.ascontiguousarray(counts), np.ascontiguousarray(fraction), out)
-    return out
+def _check_edges(edges: tuple[int, ...], box: CellBox) -> None:
+    """Refuse cubes that do not fit."""
+    if not edges or len(edges) > _sdm.MAX_EDGES or min(edges) < 1:
+        raise PlanError(f"One to {_sdm.MAX_EDGES} cube edges of at least one cell are needed, found {edges}.")
+    if min(box.n_cubes(edges[0])) < 1:
+        size = " x ".join(f"{n * box.stride_nm:g}" for n in box.shape)
+        raise PlanError(
+            f"No cube of {edges[0] * box.stride_nm:g} nm fits into the volume of {size} nm: "
+            f"every axis must be at least as long as a cube."
+        )
 
 
-def _image_numbers(window: SdmWindow) -> tuple[int, int, int, int]:
-    """Kind, rows, columns and bins of all channels, as the kernel wants them."""
-    kind = _sdm.ZX if window.kind == "zx" else _sdm.RHOZ
-    return kind, *window.shape, len(CHANNELS) * window.bins_z * window.bins_lateral
-
-
-def _with_role(cloud: PointCloud, roles: Roles) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Positions and roles of the ions that play one."""
-    role = roles.of(cloud.species_names)[cloud.species]
-    keep = role != NEITHER
-    position = cloud.position[keep]
-    if not np.isfinite(position).all():
-        raise PlanError("Some positions are not finite numbers: remove those ions first.")
-    return position, role[keep]
-
-
-def _floor(
-    position: npt.NDArray[np.float32], origin_nm: Triple, per_nm: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
-    """``floor((position - origin) * per_nm)`` in float64, (n, 3)."""
-    out = np.empty(position.shape, dtype=np.int64)
-    _sdm.cells(np.ascontiguousarray(position), np.array(origin_nm, dtype=np.float64), per_nm, out)
-    return out
-
-
-def _padded(values: npt.NDArray[np.int64], dtype: type[np.float32] | type[np.int32]) -> npt.NDArray[np.generic]:
-    """Copy with room behind the last value for the kernel's blocks."""
-    out = np.zeros(len(values) + _sdm.PAD, dtype=dtype)
-    out[: len(values)] = values
-    return out
+def _windows(counts: npt.NDArray[np.int64], lengths: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+    """Sum every window of so many cells on each axis."""
+    for axis, length in enumerate(lengths):
+        n = counts.shape[axis] - length + 1
+        counts = np.add.reduce([counts.take(range(k, k + n), axis) for k in range(length)])
+    return counts

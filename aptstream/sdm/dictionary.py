@@ -20,9 +20,10 @@ from aptstream.crystal import Crystal
 from aptstream.errors import StoreError
 from aptstream.points import Roles
 from aptstream.progress import Progress, silent
-from aptstream.sdm.count import Cubes, SdmScan
+from aptstream.sdm.count import SdmScan
 from aptstream.sdm.image import contrast_images
-from aptstream.sdm.window import SdmWindow
+from aptstream.sdm.kernel import CellBox
+from aptstream.sdm.window import Channels, SdmWindow
 from aptstream.simulate import Alloy, Particles, Settings, draw_particles, simulate_specimen, voxel_fraction
 
 FORMAT, FORMAT_VERSION = "aptstream-dictionary", 1
@@ -129,7 +130,9 @@ def sample_cubes(rng: np.random.Generator, settings: Settings, windows: Mapping[
     roles = Roles((settings.alloy.host,), settings.alloy.solutes)
     found = {}
     for edge, window in windows.items():
-        scan = SdmScan(specimen.cloud, roles, window, Cubes((0, 0, 0), (0, 0, 0), (x, y, z), edge))
+        box = CellBox((0, 0, 0), (0, 0, 0), (x, y, z))
+        scan = SdmScan(specimen.cloud, Channels.of_roles(roles), window, box=box, edges=[edge])
+        n_host, n_solute = scan.n_ions(edge)
         fraction = np.lib.stride_tricks.sliding_window_view(truth, (edge,) * 3).mean(axis=(3, 4, 5))
         n = min(CUBES_PER_SPECIMEN.get(edge, 600), fraction.size)
         chosen = np.zeros(fraction.size, dtype=bool)
@@ -138,7 +141,7 @@ def sample_cubes(rng: np.random.Generator, settings: Settings, windows: Mapping[
         images, labels = [], []
         for batch in scan:
             take = chosen[batch.place]
-            hosts, solutes = scan.n_host[batch.place][take], scan.n_solute[batch.place][take]
+            hosts, solutes = n_host[batch.place][take], n_solute[batch.place][take]
             images.append(contrast_images(batch.counts[take], hosts, solutes))
             labels.append(fraction[batch.place][take])
         found[edge] = Samples(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from aptstream.sdm.count import Counts, contrast
+from aptstream.sdm.kernel import Counts, contrast, standardise
+from aptstream.sdm.window import full_image
 
 
 def contrast_images(counts: Counts, n_host: npt.ArrayLike, n_solute: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -45,3 +46,57 @@ def contrast_images(counts: Counts, n_host: npt.ArrayLike, n_solute: npt.ArrayLi
     host, solute = np.asarray(n_host, dtype=np.float64), np.asarray(n_solute, dtype=np.float64)
     fraction = (solute / np.maximum(host + solute, 1)).astype(np.float32)
     return contrast(counts, fraction)
+
+
+def standardised_images(counts: Counts) -> npt.NDArray[np.float32]:
+    r"""Counts in units of their counting noise: :math:`(c - \bar c) / \sqrt{\bar c + 1}`.
+
+    The mean goes over the rows (offsets along z) of a column, each channel by itself: unlike a picture scaled by its own
+    maximum, the image keeps how much the counts say.
+
+    Parameters
+    ----------
+    counts : ndarray of uint32, (n, channels, bins_z, bins_lateral)
+        Pairs in each channel.
+
+    Returns
+    -------
+    ndarray of float32, (n, channels, bins_z, bins_lateral)
+
+    Examples
+    --------
+    >>> standardised_images(np.array([[[[4], [2]]]], "u4")).ravel()
+    array([ 0.5, -0.5], dtype=float32)
+    """
+    flat = np.ascontiguousarray(counts).reshape(-1, *counts.shape[2:])
+    return standardise(flat).reshape(counts.shape)
+
+
+def grey_images(counts: Counts) -> npt.NDArray[np.uint8]:
+    """Both halves of each map as a grey picture scaled by its own maximum, as in the publication.
+
+    Parameters
+    ----------
+    counts : ndarray of uint32, (n, bins_z, bins_lateral)
+        One channel of a window of kind ``zx``.
+
+    Returns
+    -------
+    ndarray of uint8, (n, 2 * bins_z, bins_lateral)
+        0–255; black where nothing was counted.
+
+    References
+    ----------
+    .. [1] Li et al., npj Comput. Mater. 7, 8 (2021), Methods.
+
+    Examples
+    --------
+    >>> grey_images(np.array([[[0, 2], [1, 0]]], "u4"))[0]
+    array([[  0, 128],
+           [255,   0],
+           [  0, 255],
+           [128,   0]], dtype=uint8)
+    """
+    image = full_image(counts).astype(np.float32)
+    most = np.maximum(image.max(axis=(1, 2), keepdims=True), 1)
+    return np.rint(image * (255 / most)).astype(np.uint8)

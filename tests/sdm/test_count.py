@@ -8,38 +8,50 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from aptstream.errors import PlanError
+from aptstream.errors import PlanError, RangingError
 from aptstream.points import PointCloud, Roles
-from aptstream.sdm.count import Cubes, SdmScan, count_sdm
-from aptstream.sdm.window import SdmWindow, full_image
+from aptstream.sdm.count import SdmScan, count_sdm
+from aptstream.sdm.kernel import INSTRUCTIONS, CellBox
+from aptstream.sdm.window import Channels, SdmWindow, full_image
 
-ROLES = Roles(("Al",), ("Li", "Mg"))
-NAMES = ("unranged", "Al", "Li", "H")
-ROLE_OF = np.array([2, 0, 1, 2])
-NAMES_ALL = (*NAMES, "Mg")
+NAMES = ("unranged", "Al", "Li", "Mg", "Zn", "H")
+ROLES = Channels.of_roles(Roles(("Al",), ("Li", "Mg")))
+CHANNELS = [
+    ROLES,
+    Channels((("Al",),), ((0, 0),)),
+    Channels((("Al",), ("Li",)), ((1, 0),)),
+    Channels((("Al",), ("Li",), ("Mg",), ("Zn", "H")), ((3, 3), (0, 2), (1, 1), (1, 3))),
+]
 
 
 def cloud_of(position, species):
     n = len(position)
-    return PointCloud(np.asarray(position, "f4").reshape(n, 3), np.ones(n, "f4"), np.asarray(species, "u1"), NAMES_ALL)
+    return PointCloud(np.asarray(position, "f4").reshape(n, 3), np.ones(n, "f4"), np.asarray(species, "u1"), NAMES)
+
+
+def moved_to(cloud, origin):
+    position = cloud.position + np.array(origin, "f4")
+    return PointCloud(position, cloud.mass_to_charge, cloud.species, cloud.species_names)
+
+
+def group_of(cloud, channels):
+    return channels.group_of(NAMES)[cloud.species]
 
 
 @st.composite
 def windows(draw):
     kind = draw(st.sampled_from(["rhoz", "z", "zx"]))
-    columns = {"rhoz": st.integers(1, 12), "z": st.just(1), "zx": st.integers(1, 30)}[kind]
-    return SdmWindow(
-        kind,
-        draw(st.sampled_from([0.3, 0.7, 1.0, 1.5, 2.1])),
-        draw(st.integers(1, 40)),
-        draw(st.sampled_from([0.4, 1.0, 1.5, 3.0])),
-        draw(columns),
-    )
+    columns = {"rhoz": st.integers(1, 15), "z": st.just(1), "zx": st.integers(1, 30)}[kind]
+    half_z, bins_z = draw(st.sampled_from([0.3, 0.7, 1.0, 1.5, 2.1])), draw(st.integers(1, 40))
+    y_limit = draw(st.sampled_from([None, None, 0.2, 1.3]))
+    if kind == "zx" and draw(st.booleans()):  # equal bins, as a limit on the distance needs
+        return SdmWindow(kind, half_z, bins_z, half_z, 2 * bins_z, y_limit, draw(st.sampled_from([0.4, 1.5])))
+    return SdmWindow(kind, half_z, bins_z, draw(st.sampled_from([0.4, 1.0, 1.5, 3.0])), draw(columns), y_limit)
 
 
 @st.composite
 def clouds(draw, size):
-    """Random, planar, tied, coincident or empty; negative coordinates; all roles."""
+    """Random, planar, tied, coincident or empty; all species."""
     n = draw(st.integers(0, 60))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     position = rng.random((n, 3)) * size
@@ -50,34 +62,47 @@ def clouds(draw, size):
         position = np.round(position * 4) / 4
     if how == "coincident" and n:
         position[:] = position[rng.integers(0, max(n // 8, 1), n)]
-    return cloud_of(np.minimum(position, np.array(size) - 1e-3), rng.integers(0, 4, n))
+    return cloud_of(np.minimum(position, np.array(size) - 1e-3), rng.integers(0, len(NAMES), n))
 
 
-@settings(max_examples=60, deadline=None)
-@given(clouds((3.0, 2.5, 4.0)), windows(), st.sampled_from([(0, 0, 0), (-7.0, 3.0, -75.0)]))
-def test_a_free_region_equals_the_naive_loop(cloud, window, origin):
-    moved = PointCloud(
-        cloud.position + np.array(origin, "f4"), cloud.mass_to_charge, cloud.species, cloud.species_names
-    )
-    counts = count_sdm(moved, ROLES, window, origin_nm=origin)
-    np.testing.assert_array_equal(counts, naive.sdm(moved.position, ROLE_OF[moved.species], window, origin))
+channels_and_ways = [st.sampled_from(CHANNELS), st.sampled_from(INSTRUCTIONS)]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.data(), windows(), st.integers(1, 4), st.sampled_from([1.0, 0.5, 0.8]))
-def test_every_cube_of_a_scan_equals_the_naive_loop(data, window, edge, stride):
-    shape = tuple(data.draw(st.integers(edge, edge + 3)) for _ in range(3))
+@settings(max_examples=100, deadline=None)
+@given(clouds((3.0, 2.5, 4.0)), windows(), *channels_and_ways, st.sampled_from([(0, 0, 0), (-7.0, 3.0, -75.0)]))
+def test_a_free_region_equals_the_naive_loop(cloud, window, channels, how, origin):
+    cloud = moved_to(cloud, origin)
+    counts = count_sdm(cloud, channels, window, origin_nm=origin, instructions=how)
+    expected = naive.sdm(cloud.position, group_of(cloud, channels), window, channels, origin)
+    np.testing.assert_array_equal(counts, expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), windows(), *channels_and_ways, st.sampled_from([1.0, 0.5, 0.8]))
+def test_every_cube_of_a_scan_equals_the_naive_loop(data, window, channels, how, stride):
+    edges = data.draw(st.sets(st.integers(1, 4), min_size=1, max_size=3))
+    shape = tuple(data.draw(st.integers(max(edges), max(edges) + 3)) for _ in range(3))
     origin = data.draw(st.sampled_from([(0.0, 0.0, 0.0), (-12.0, 5.0, -80.0)]))
-    cloud = data.draw(clouds(tuple(n * stride for n in shape)))
-    moved = PointCloud(
-        cloud.position + np.array(origin, "f4"), cloud.mass_to_charge, cloud.species, cloud.species_names
-    )
-    scan = SdmScan(moved, ROLES, window, Cubes(origin, (0, 0, 0), shape, edge, stride))
-    counts = np.zeros((*scan.cubes.n_cubes, 3, *window.shape), dtype=np.uint32)
+    cloud = moved_to(data.draw(clouds(tuple(n * stride for n in shape))), origin)
+    box, group = CellBox(origin, (0, 0, 0), shape, stride), group_of(cloud, channels)
+    found = scan_all(cloud, window, box, edges, channels=channels, instructions=how)
+    for edge in edges:
+        expected = naive.cubes_of(cloud.position, group, window, channels, box=box, edge=edge)
+        np.testing.assert_array_equal(found[edge], expected)
+
+
+def scan_all(cloud, window, box, edges=(4,), channels=ROLES, **options):
+    """Counts of all cubes: {edge: array}."""
+    scan = SdmScan(cloud, channels, window, box=box, edges=edges, **options)
+    sets = options.get("sets")
+    leading = (len(channels.pairs),) if sets is None else (sets.shape[1], 3)
+    out = {e: np.zeros((*box.n_cubes(e), *leading, *window.shape), dtype=np.uint32) for e in edges}
+    seen = {e: np.zeros(box.n_cubes(e), dtype=int) for e in edges}
     for batch in scan:
-        counts[batch.place] += batch.counts
-    role = ROLE_OF[moved.species]
-    np.testing.assert_array_equal(counts, naive.cubes_of(moved.position, role, window, origin, shape, edge, stride))
+        out[batch.edge][batch.place] = batch.counts
+        seen[batch.edge][batch.place] += 1
+    assert all((count == 1).all() for count in seen.values())
+    return out
 
 
 def dense_cloud(seed=1, n=9000, size=9.0):
@@ -85,49 +110,71 @@ def dense_cloud(seed=1, n=9000, size=9.0):
     return cloud_of(rng.random((n, 3)) * size, rng.integers(0, 4, n))
 
 
-def scan_all(cloud, window, shape=(9, 9, 9), low=(0, 0, 0), edge=4):
-    scan = SdmScan(cloud, ROLES, window, Cubes((0, 0, 0), low, shape, edge))
-    out = np.zeros((*scan.cubes.n_cubes, 3, *window.shape), dtype=np.uint32)
-    for batch in scan:
-        out[batch.place] = batch.counts
-    return out, scan
-
-
+BOX = CellBox((0, 0, 0), (0, 0, 0), (9, 9, 9))
 WINDOWS = [
     SdmWindow("rhoz", 1.5, 75, 2.0, 10),
     SdmWindow("z", 1.5, 75, 3.0, 1),
-    SdmWindow("zx", 0.7, 75, 0.7, 150),
+    SdmWindow("zx", 0.7, 75, 0.7, 150, radius_nm=0.65),
 ]
 
 
+@pytest.mark.parametrize("how", INSTRUCTIONS)
 @pytest.mark.parametrize("window", WINDOWS, ids=lambda w: w.kind)
-def test_a_scan_equals_free_regions_at_real_density(window):
+def test_a_scan_equals_free_regions_at_real_density(window, how):
     cloud = dense_cloud()
-    counts, scan = scan_all(cloud, window)
+    counts = scan_all(cloud, window, BOX, instructions=how)[4]
+    ions = SdmScan(cloud, ROLES, window, box=BOX, edges=[4]).n_ions(4)
     for cube in [(0, 0, 0), (3, 2, 5), (5, 5, 5)]:
         inside = ((cloud.position >= cube) & (cloud.position < np.array(cube) + 4)).all(axis=1)
         np.testing.assert_array_equal(counts[cube], count_sdm(cloud[inside], ROLES, window))
-        assert scan.n_host[cube] == (cloud.species[inside] == 1).sum()
-        assert scan.n_solute[cube] == (cloud.species[inside] == 2).sum()
+        for group, species in ((0, [1]), (1, [2, 3])):
+            assert ions[group][cube] == np.isin(cloud.species[inside], species).sum()
+
+
+@pytest.mark.parametrize("edges", [(8,), (8, 5, 2, 1)])
+def test_all_ways_to_count_agree_for_large_cubes(edges):
+    cloud, window = dense_cloud(), SdmWindow("rhoz", 2.1, 21, 3.0, 13)
+    ways = [scan_all(cloud, window, BOX, edges, instructions=how) for how in INSTRUCTIONS]
+    for edge in edges:
+        for other in ways[1:]:
+            np.testing.assert_array_equal(other[edge], ways[0][edge])
 
 
 def test_tiles_boxes_and_order_of_ions_do_not_matter(monkeypatch):
     cloud, window = dense_cloud(), WINDOWS[0]
-    whole, _ = scan_all(cloud, window)
+    whole = scan_all(cloud, window, BOX)[4]
     monkeypatch.setattr("aptstream.sdm.count.TILE_BYTES", 1)  # the smallest tiles
-    np.testing.assert_array_equal(scan_all(cloud, window)[0], whole)
-    part, _ = scan_all(cloud, window, shape=(6, 5, 7), low=(2, 4, 1))
+    np.testing.assert_array_equal(scan_all(cloud, window, BOX)[4], whole)
+    part = scan_all(cloud, window, CellBox((0, 0, 0), (2, 4, 1), (6, 5, 7)))[4]
     np.testing.assert_array_equal(part, whole[2:5, 4:6, 1:5])
     shuffled = cloud[np.random.default_rng(0).permutation(len(cloud))]
-    np.testing.assert_array_equal(scan_all(shuffled, window)[0], whole)
+    np.testing.assert_array_equal(scan_all(shuffled, window, BOX)[4], whole)
+
+
+@pytest.mark.parametrize("how", INSTRUCTIONS)
+@pytest.mark.parametrize("window", [WINDOWS[1], SdmWindow("zx", 0.7, 10, 0.7, 20, y_limit_nm=0.5)], ids=lambda w: w.kind)
+def test_label_sets_counted_together_equal_scans_of_each(window, how):
+    cloud, box = dense_cloud(n=2500, size=6.0), CellBox((0, 0, 0), (0, 0, 0), (6, 6, 6))
+    rng = np.random.default_rng(5)
+    ranged = cloud.species > 0
+    sets = np.stack([(rng.random(len(cloud)) < share) & ranged for share in (0.0, 0.1, 0.5, 1.0)], axis=1)
+    every = Channels((("Al", "Li", "Mg", "Zn", "H"),), ((0, 0),))
+    together = scan_all(cloud, window, box, (4, 2), channels=every, sets=sets, instructions=how)
+    for k in range(sets.shape[1]):
+        relabelled = cloud_of(cloud.position, np.where(ranged, 1 + sets[:, k], 0))
+        for edge, counts in scan_all(relabelled, window, box, (4, 2), instructions=how).items():
+            np.testing.assert_array_equal(together[edge][:, :, :, k], counts)
+    scan = SdmScan(cloud, every, window, box=box, edges=[4], sets=sets)
+    assert scan.n_ions(4).shape == (4, 3, 3, 3)
+    assert scan.n_ions(4)[3].sum() > scan.n_ions(4)[1].sum() > scan.n_ions(4)[0].sum() == 0
 
 
 def test_threads_do_not_disturb_each_other():
     cloud, window = dense_cloud(), WINDOWS[1]
-    expected, _ = scan_all(cloud, window)
+    expected = scan_all(cloud, window, BOX)[4]
     results = [None] * 8
     threads = [
-        threading.Thread(target=lambda k: results.__setitem__(k, scan_all(cloud, window)[0]), args=(k,))
+        threading.Thread(target=lambda k: results.__setitem__(k, scan_all(cloud, window, BOX)[4]), args=(k,))
         for k in range(8)
     ]
     for thread in threads:
@@ -138,9 +185,46 @@ def test_threads_do_not_disturb_each_other():
         np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.parametrize("how", INSTRUCTIONS)
+def test_a_16_bit_counter_that_is_full_is_counted_again_with_32_bits(how, monkeypatch):
+    """Two rows with 240 ions in one place: the pairs of two rows fit into 16 bits, the sum of a cube does not."""
+    rng = np.random.default_rng(2)
+    heaps = [np.full((240, 3), (x, 2.5, 1.5)) for x in (1.5, 2.5)]
+    cloud = cloud_of(np.concatenate([*heaps, rng.random((30, 3)) * 6]), np.ones(510))
+    window, box = SdmWindow("z", 1.5, 3, 3.0, 1), CellBox((0, 0, 0), (0, 0, 0), (6, 6, 6))
+    started = []
+    scan_tile = SdmScan._scan_tile
+    monkeypatch.setattr(
+        SdmScan,
+        "_scan_tile",
+        lambda self, tile, *, wide, first=0: started.append(wide) or scan_tile(self, tile, wide=wide, first=first),
+    )
+    counts = scan_all(cloud, window, box, instructions=how)[4]
+    assert counts.max() > 65535
+    assert started == [False, True]
+    for cube in np.ndindex(3, 3, 3):
+        inside = ((cloud.position >= cube) & (cloud.position < np.array(cube) + 4)).all(axis=1)
+        np.testing.assert_array_equal(counts[cube], count_sdm(cloud[inside], ROLES, window))
+
+
+def test_a_row_of_more_than_255_ions_is_counted_with_32_bits_at_once():
+    heap = np.full((400, 3), 1.5)
+    box, window = CellBox((0, 0, 0), (0, 0, 0), (3, 3, 3)), WINDOWS[1]
+    scan = SdmScan(cloud_of(heap, np.ones(400)), ROLES, window, box=box, edges=[3])
+    assert scan._wide
+    assert next(iter(scan)).counts[0, 0, 0, 0, 0] == 400 * 399 // 2
+
+
+def test_six_hundred_ions_per_cubic_nanometre_are_counted():
+    cloud = dense_cloud(n=600 * 27, size=3.0)
+    box, window = CellBox((0, 0, 0), (0, 0, 0), (3, 3, 3)), WINDOWS[0]
+    counts = scan_all(cloud, window, box, (3, 2))
+    np.testing.assert_array_equal(counts[3][0, 0, 0], count_sdm(cloud, ROLES, window))
+
+
 def test_the_sum_of_a_wide_window_is_the_number_of_pairs():
     cloud = dense_cloud(n=700, size=2.0)
-    n_host, n_solute = ((cloud.species == s).sum() for s in (1, 2))
+    n_host, n_solute = (np.isin(cloud.species, s).sum() for s in ([1], [2, 3]))
     counts = count_sdm(cloud, ROLES, SdmWindow("z", 8.0, 4, 8.0, 1))
     expected = [n_host * (n_host - 1) // 2, n_host * n_solute, n_solute * (n_solute - 1) // 2]
     np.testing.assert_array_equal(counts.sum(axis=(1, 2)), expected)
@@ -152,7 +236,9 @@ def test_the_full_image_equals_its_rotation():
     assert image.shape == (3, 150, 150)
 
 
-@pytest.mark.parametrize("window", WINDOWS, ids=lambda w: w.kind)
+@pytest.mark.parametrize(
+    "window", [*WINDOWS[:2], SdmWindow("zx", 0.7, 75, 0.7, 150)], ids=lambda w: w.kind
+)
 def test_whole_number_bins_differ_from_float64_bins_for_less_than_one_percent(window):
     cloud = dense_cloud(n=1500, size=4.0)
     p = cloud.position[cloud.species == 1].astype(np.float64)
@@ -166,27 +252,50 @@ def test_whole_number_bins_differ_from_float64_bins_for_less_than_one_percent(wi
     assert np.abs(counts - exact).sum() / 2 < 0.01 * exact.sum()
 
 
-def test_every_radial_bin_edge_is_exact():
-    """floor(sqrt(n) / 256) in float32 equals the integer square root for every column the kernel allows."""
+def test_every_radial_bin_edge_is_exact_in_float32():
+    """floor(sqrt(n / 65536)) in float32 equals the integer rule for every column that the kernel allows."""
     edges = (np.arange(1, 16) * 256) ** 2
     n = np.unique(np.concatenate([edges + k for k in range(-300, 301)]))
     n = n[(n >= 0) & (n < (15 * 256) ** 2)]
-    root = np.sqrt(n.astype(np.float32)) * np.float32(1 / 256)
-    exact = np.floor(np.sqrt(n.astype(np.float64)) / 256)
-    np.testing.assert_array_equal(root.astype(int), exact.astype(int))
+    root = np.sqrt(n.astype(np.float32) / np.float32(65536)).astype(int)
+    np.testing.assert_array_equal(root, [int(v) for v in np.floor(np.sqrt(n.astype(np.float64)) / 256)])
 
 
 def test_too_many_ions_for_32_bit_counters_are_refused():
     cloud = cloud_of(np.zeros((92_682, 3)), np.ones(92_682))
     with pytest.raises(PlanError, match="92,682 ions"):
-        SdmScan(cloud, ROLES, WINDOWS[1], Cubes((0, 0, 0), (0, 0, 0), (4, 4, 4), 4))
+        SdmScan(cloud, ROLES, WINDOWS[1], box=BOX, edges=[4])
     with pytest.raises(PlanError, match="92,682 ions"):
         count_sdm(cloud, ROLES, WINDOWS[1])
 
 
-def test_a_volume_smaller_than_a_cube_is_refused():
+def test_what_cannot_be_scanned_is_refused():
+    cloud, window = dense_cloud(n=100), WINDOWS[1]
+    flat = CellBox((0, 0, 0), (0, 0, 0), (9, 3, 9))
     with pytest.raises(PlanError, match="No cube of 4 nm fits into the volume of 9 x 3 x 9 nm"):
-        SdmScan(dense_cloud(), ROLES, WINDOWS[1], Cubes((0, 0, 0), (0, 0, 0), (9, 3, 9), 4))
+        SdmScan(cloud, ROLES, window, box=flat, edges=[4])
+    with pytest.raises(PlanError, match="edges"):
+        SdmScan(cloud, ROLES, window, box=BOX, edges=[])
+    with pytest.raises(PlanError, match="label sets"):
+        SdmScan(cloud, ROLES, window, box=BOX, edges=[4], sets=np.zeros((100, 31), bool))
+    long = CellBox((0, 0, 0), (0, 0, 0), (4, 4, 2000))
+    with pytest.raises(PlanError, match="too long"):
+        SdmScan(cloud, ROLES, window, box=long, edges=[4])
+    far = cloud_of([[0, 0, 0], [0, 0, 5000]], [1, 1])
+    with pytest.raises(PlanError, match="too long"):
+        count_sdm(far, ROLES, window)
+    broken = cloud_of([[0, 0, 0], [0, np.nan, 1]], [1, 1])
+    with pytest.raises(PlanError, match="finite"):
+        count_sdm(broken, ROLES, window)
+    with pytest.raises(PlanError, match="finite"):
+        SdmScan(broken, ROLES, window, box=BOX, edges=[4])
+    with pytest.raises(RangingError, match="Species Sc"):
+        count_sdm(cloud, Channels((("Sc",),), ((0, 0),)), window)
+
+
+def test_far_away_ions_do_not_cost_memory():
+    cloud = cloud_of([[0, 0, 0], [0, 0, 300], [0.1, 0, 300.1]], [1, 1, 1])
+    assert count_sdm(cloud, ROLES, WINDOWS[1])[0].sum() == 1
 
 
 @pytest.mark.parametrize(
@@ -197,8 +306,27 @@ def test_a_volume_smaller_than_a_cube_is_refused():
         (("z", 0, 10, 1, 1), "half-widths"),
         (("z", float("nan"), 10, 1, 1), "half-widths"),
         (("zx", 1, 0, 1, 10), "1–1024 rows"),
+        (("zx", 1, 10, 1, 20, -1.0), "Limits"),
+        (("zx", 1, 10, 1, 10, None, 1.5), "equal width"),
     ],
 )
 def test_impossible_windows_are_refused(fields, words):
     with pytest.raises(PlanError, match=words):
         SdmWindow(*fields)
+
+
+@pytest.mark.parametrize(
+    ("groups", "pairs"),
+    [
+        ((), ((0, 0),)),
+        ((("Al",), ("Al",)), ((0, 0),)),
+        ((("Al",), ()), ((0, 0),)),
+        ((("Al",),), ()),
+        ((("Al",),), ((0, 1),)),
+        ((("Al",), ("Li",)), ((0, 1), (1, 0))),
+        (tuple((name,) for name in "ABCDE"), ((0, 0),)),
+    ],
+)
+def test_impossible_channels_are_refused(groups, pairs):
+    with pytest.raises(PlanError):
+        Channels(groups, pairs)

@@ -1,0 +1,220 @@
+"""What one cube's SDM costs when all overlapping cubes are counted together, beside four ways to count cube by cube.
+
+All figures are process CPU time, medians, measured in one run on one thread. Rivals, each counting the pairs of one cube
+of the same ions into the same bins:
+
+* numpy: broadcasting and histogram2d, what most people write;
+* numpy-sorted: ions sorted by z, half of the pairs, bincount: a careful user;
+* ckdtree: SciPy's cKDTree.query_pairs with the metric that finds the fewest candidates, and bincount;
+* naive-c: our own C, one cube at a time, in the plain form that every processor runs.
+
+    OMP_NUM_THREADS=1 python bench/bench_sdm.py [--size 40] [--repeats 3]
+
+prints one JSON object a line. `sdm.portable` is the plain form of the scan against the fastest this processor has;
+`sdm.linear` is the exponent of growth with volume; `sdm.threads` how much faster two threads are than one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from aptstream.points import PointCloud, Roles
+from aptstream.sdm.count import SdmScan, count_sdm
+from aptstream.sdm.image import contrast_images
+from aptstream.sdm.kernel import INSTRUCTIONS, CellBox
+from aptstream.sdm.window import Channels, SdmWindow
+
+NAMES = ("unranged", "Al", "Li")
+ROLES = Channels.of_roles(Roles(("Al",), ("Li",)))
+ALL = Channels((("Al", "Li"),), ((0, 0),))
+Positions = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One line of the table."""
+
+    name: str
+    window: SdmWindow
+    channels: Channels
+    edge: int
+    density: float
+    as_input: bool = False
+
+
+TASKS = (
+    Task("sdm.zx_w1", SdmWindow("zx", 1.0, 75, 1.0, 150), ALL, 4, 29),
+    Task("sdm.zx_w2", SdmWindow("zx", 2.0, 75, 2.0, 150), ALL, 4, 29),
+    Task("sdm.rhoz_1", SdmWindow("rhoz", 1.05, 75, 2.0, 10), ALL, 4, 33),
+    Task("sdm.rhoz_3", SdmWindow("rhoz", 1.05, 75, 2.0, 10), ROLES, 4, 33),
+    Task("sdm.contrast_z_2nm", SdmWindow("z", 1.5, 75, 3.0, 1), ROLES, 2, 33, as_input=True),
+)
+
+
+def specimen(density: float, size: int, seed: int = 0) -> PointCloud:
+    """Ions at random with 12 % solute."""
+    rng = np.random.default_rng(seed)
+    n = int(density * size**3)
+    species = (1 + (rng.random(n) < 0.12)).astype(np.uint8)
+    return PointCloud((rng.random((n, 3)) * size).astype(np.float32), np.ones(n, np.float32), species, NAMES)
+
+
+def cpu_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Median process CPU time."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return float(np.median(times))
+
+
+def scan(task: Task, cloud: PointCloud, size: int, how: str = INSTRUCTIONS[-1]) -> None:
+    """Count all cubes: from ions in memory to finished images."""
+    box = CellBox((0, 0, 0), (0, 0, 0), (size, size, size))
+    counted = SdmScan(cloud, task.channels, task.window, box=box, edges=[task.edge], instructions=how)
+    if task.as_input:
+        n_host, n_solute = counted.n_ions(task.edge)
+    for batch in counted:
+        if task.as_input:
+            images = batch.counts.reshape(-1, *batch.counts.shape[2:])
+            contrast_images(images, n_host[batch.place].ravel(), n_solute[batch.place].ravel())
+
+
+def offsets(task: Task, p: Positions, solute: npt.NDArray[np.bool_], pairs: tuple[Positions, Positions]) -> None:
+    """Bins of given pairs (i, j), counted by bincount."""
+    i, j = pairs
+    d = p[j] - p[i]
+    dz, w = np.abs(d[:, 2]), task.window
+    if w.kind == "zx":
+        x = np.where(d[:, 2] < 0, -d[:, 0], d[:, 0])
+        column = np.floor((x + w.half_lateral_nm) * (w.bins_lateral / (2 * w.half_lateral_nm))).astype(np.int32)
+    else:
+        rho = np.sqrt(d[:, 0] ** 2 + d[:, 1] ** 2)
+        column = (rho * (w.bins_lateral / w.half_lateral_nm)).astype(np.int32)
+    row = (dz * (w.bins_z / w.half_z_nm)).astype(np.int32)
+    inside = (row < w.bins_z) & (column >= 0) & (column < w.bins_lateral)
+    place = row * w.bins_lateral + column
+    if len(task.channels.pairs) > 1:
+        place += (solute[i].astype(np.int32) + solute[j]) * (w.bins_z * w.bins_lateral)
+    np.bincount(place[inside], minlength=len(task.channels.pairs) * w.bins_z * w.bins_lateral)
+
+
+def numpy_way(task: Task, p: Positions, solute: npt.NDArray[np.bool_]) -> None:
+    """Broadcasting and histogram2d, once a channel."""
+    w = task.window
+    groups = [(p, p)] if len(task.channels.pairs) == 1 else [(p[a], p[b]) for a, b in _masks(solute)]
+    for a, b in groups:
+        d = a[:, None] - b[None]
+        lateral = d[..., 0] if w.kind == "zx" else np.hypot(d[..., 0], d[..., 1])
+        low = -w.half_lateral_nm if w.kind == "zx" else 0
+        bounds = [(-w.half_z_nm, w.half_z_nm), (low, w.half_lateral_nm)]
+        np.histogram2d(d[..., 2].ravel(), lateral.ravel(), bins=(2 * w.bins_z, w.bins_lateral), range=bounds)
+
+
+def _masks(solute: npt.NDArray[np.bool_]) -> list[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
+    return [(~solute, ~solute), (~solute, solute), (solute, solute)]
+
+
+def sorted_way(task: Task, p: Positions, solute: npt.NDArray[np.bool_]) -> None:
+    """Sort by z, take each pair once, and only those within the window in z."""
+    order = np.argsort(p[:, 2])
+    p, solute = p[order], solute[order]
+    last = np.searchsorted(p[:, 2], p[:, 2] + task.window.half_z_nm)
+    length = last - np.arange(len(p)) - 1
+    i = np.repeat(np.arange(len(p)), length)
+    j = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length) + i + 1
+    offsets(task, p, solute, (i, j))
+
+
+def tree_way(task: Task, p: Positions, solute: npt.NDArray[np.bool_]) -> None:
+    """cKDTree.query_pairs in the metric that gives the fewest candidates."""
+    w = task.window
+    if w.kind == "zx":  # a square in x and z: two axes, scaled, largest difference
+        scaled, metric = p[:, [0, 2]] / [w.half_lateral_nm, w.half_z_nm], np.inf
+    else:
+        scaled, metric = p / [w.half_lateral_nm, w.half_lateral_nm, w.half_z_nm], np.inf
+    pairs = cKDTree(scaled).query_pairs(1.0, p=metric, output_type="ndarray")
+    offsets(task, p, solute, (pairs[:, 0], pairs[:, 1]))
+
+
+def line(name: str, value: float, unit: str, **rival: object) -> None:
+    """Print one figure."""
+    print(json.dumps({"name": name, "value": round(value, 4), "unit": unit, **rival}), flush=True)
+
+
+def measure(task: Task, size: int, repeats: int) -> None:
+    """One line for each rival."""
+    cloud = specimen(task.density, size)
+    n_cubes = (size - task.edge + 1) ** 3
+    ours = cpu_seconds(lambda: scan(task, cloud, size), repeats) / n_cubes
+    one = specimen(task.density, task.edge, seed=1)
+    p, solute = one.position.astype(np.float64), one.species == 2
+    rivals: dict[str, Callable[[], object]] = {
+        "numpy": lambda: numpy_way(task, p, solute),
+        "numpy-sorted": lambda: sorted_way(task, p, solute),
+        "ckdtree": lambda: tree_way(task, p, solute),
+        "naive-c": lambda: count_sdm(one, task.channels, task.window, instructions="plain"),
+    }
+    for rival, work in rivals.items():
+        theirs = cpu_seconds(work, max(repeats, 3))
+        line(task.name, 1e6 * ours, "us/cube", rival=rival, rival_value=1e6 * theirs, ratio=round(theirs / ours, 2))
+    if len(INSTRUCTIONS) > 1:
+        plain = cpu_seconds(lambda: scan(task, cloud, size, "plain"), repeats) / n_cubes
+        about = {"rival": INSTRUCTIONS[-1], "rival_value": 1e6 * ours, "ratio": round(ours / plain, 3)}
+        line("sdm.portable", 1e6 * plain, "us/cube", of=task.name, **about)
+
+
+def growth(size: int, repeats: int) -> None:
+    """Exponent of CPU time against the number of cubes."""
+    task = TASKS[3]
+    sizes = (max(size // 2, 12), size)
+    times = [cpu_seconds(lambda n=n, c=specimen(33, n): scan(task, c, n), repeats) for n in sizes]  # type: ignore[misc]
+    cubes = [(n - task.edge + 1) ** 3 for n in sizes]
+    line("sdm.linear", float(np.log(times[1] / times[0]) / np.log(cubes[1] / cubes[0])), "exponent", sizes_nm=sizes)
+
+
+def two_threads(size: int, repeats: int) -> None:
+    """Two boxes on two threads against one after the other, in wall time; CPU time shows what sharing costs."""
+    task, cloud = TASKS[3], specimen(33, size)
+    wall: dict[int, float] = {}
+    cpu: dict[int, float] = {}
+    for n in (1, 2):
+        walls, cpus = [], []
+        for _ in range(repeats):
+            start, used = time.perf_counter(), time.process_time()
+            threads = [threading.Thread(target=scan, args=(task, cloud, size)) for _ in range(2)]
+            for k in range(0, 2, n):
+                for thread in threads[k : k + n]:
+                    thread.start()
+                for thread in threads[k : k + n]:
+                    thread.join()
+            walls.append(time.perf_counter() - start)
+            cpus.append(time.process_time() - used)
+        wall[n], cpu[n] = float(np.median(walls)), float(np.median(cpus))
+    line("sdm.threads", wall[1] / wall[2], "x faster", rival="one thread", cpu_inflation=round(cpu[2] / cpu[1], 3))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=40, help="edge of the specimen in nm")
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    for task in TASKS:
+        measure(task, arguments.size, arguments.repeats)
+    growth(arguments.size, arguments.repeats)
+    two_threads(max(arguments.size // 2, 12), arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()
