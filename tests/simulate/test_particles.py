@@ -74,6 +74,12 @@ def test_spheres_without_room_are_left_out():
     assert 0 < drawn.volume_nm3.sum() < 0.9 * 12**3
 
 
+def test_small_spheres_that_no_box_can_hold_are_left_out():
+    drawn = draw_particles(np.random.default_rng(1), (1.6, 9.0, 9.0), volume_fraction=0.0, n_small=20)
+    assert 0 < len(drawn) < 20
+    assert (drawn.radius_nm <= 0.8).all()
+
+
 def test_the_same_seed_draws_the_same_spheres():
     first, again, other = (
         draw_particles(np.random.default_rng(seed), (20.0, 20.0, 20.0), volume_fraction=0.1) for seed in (4, 4, 5)
