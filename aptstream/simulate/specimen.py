@@ -107,6 +107,11 @@ class Settings:
         Relative amplitude of slow variations of the detection efficiency.
     shuffle : bool
         Whether to permute the species over the ions: no order is left, composition and positions stay.
+
+    Raises
+    ------
+    PlanError
+        If the size is out of bounds.
     """
 
     size_nm: Triple = (30.0, 30.0, 40.0)
@@ -124,6 +129,13 @@ class Settings:
     stretch: float = 0.005
     density_wave: float = 0.12
     shuffle: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(1 <= edge <= 1000 for edge in self.size_nm):
+            raise PlanError(
+                f"The size of a simulated specimen is 1 to 1000 nm on every axis; found {tuple(self.size_nm)} nm. "
+                f"Choose another size."
+            )
 
 
 @dataclass(frozen=True)
