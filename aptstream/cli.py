@@ -6,7 +6,6 @@ Progress and messages go to stderr, results to stdout. Exit codes: 0 done, 1 fai
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -16,16 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from aptstream import __version__
+from aptstream.display import StageDisplay, say_decisions, show_facts, show_summary, write_json
 from aptstream.errors import AptstreamError
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from aptstream.points import Roles
-    from aptstream.report import Summary
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 export_app = typer.Typer(no_args_is_help=True, help="Write a result in a form that other programs read.")
@@ -62,7 +60,11 @@ def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
             stderr.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", soft_wrap=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            stderr.print("interrupted: what was complete stays; run the same command again to start over")
+            stderr.print(
+                "interrupted: nothing half-written was left. Stages that were complete stay in the output folder: "
+                "remove it, or give another --out, to start over.",
+                soft_wrap=True,
+            )
             raise typer.Exit(130) from error
 
     return guarded
@@ -90,12 +92,11 @@ def demo(
     """
     import numpy as np
 
-    from aptstream.display import StageDisplay
     from aptstream.model.modelfile import load_model
     from aptstream.simulate import Settings, draw_particles, simulate_specimen, write_specimen
-    from aptstream.workflow import Question, analyse, output_folder
+    from aptstream.workflow import Question, analyse, next_free, output_folder
 
-    folder = out if out is not None else _next_free("aptstream-demo")
+    folder = out if out is not None else next_free("aptstream-demo")
     with output_folder(folder), StageDisplay(stderr) as stages:
         stages.begin("simulate")
         rng, settings = np.random.default_rng(seed), Settings()
@@ -107,7 +108,7 @@ def demo(
         with _cluster(workers, stages) as client:
             summary = analyse(question, folder, client=client, stages=stages)
         stages.finish()
-        _show(summary, folder, stages.seconds, json_to)
+        show_summary(summary, folder, stages.seconds, json_to)
 
 
 @app.command()
@@ -126,17 +127,16 @@ def run(
 
     Example: `aptstream run R5096.pos --ranges R5096.rrng --host Al --solute Li,Mg --out R5096`
     """
-    from aptstream.display import StageDisplay
     from aptstream.model.modelfile import load_model
     from aptstream.workflow import Question, analyse, output_folder
 
     question = Question(file, ranges, _roles(host, solute), load_model(model))
     with output_folder(out), StageDisplay(stderr) as stages:
-        _say_decisions(question.model.name, question.roles)
+        say_decisions(stderr, question.model.name, question.roles)
         with _cluster(workers, stages) as client:
             summary = analyse(question, out, client=client, stages=stages)
         stages.finish()
-        _show(summary, out, stages.seconds, json_to)
+        show_summary(summary, out, stages.seconds, json_to)
 
 
 @app.command()
@@ -151,12 +151,11 @@ def ingest(
     Example: `aptstream ingest R5096.pos --ranges R5096.rrng --out R5096.zarr`
     """
     from aptstream.cloud import ingest as make_store
-    from aptstream.display import StageDisplay
 
     with StageDisplay(stderr) as stages:
         stages.begin("ingest")
         make_store(file, ranges=ranges, out=out, progress=stages)
-    _table(_facts(out))
+    show_facts(stdout, _facts(out))
 
 
 @app.command()
@@ -174,17 +173,16 @@ def scan(
     Example: `aptstream scan R5096.zarr --host Al --solute Li,Mg --out R5096-scan.zarr`
     """
     from aptstream.cloud import open_store
-    from aptstream.display import StageDisplay
     from aptstream.model.modelfile import load_model
     from aptstream.scan import run_scan
 
     with StageDisplay(stderr) as stages:
         points, roles, judges = open_store(store), _roles(host, solute), load_model(model)
-        _say_decisions(judges.name, roles)
+        say_decisions(stderr, judges.name, roles)
         with _cluster(workers, stages) as client:
             stages.begin("scan")
             run_scan(points, judges, roles, out=out, client=client, progress=stages)
-    _table(_facts(out))
+    show_facts(stdout, _facts(out))
 
 
 @app.command()
@@ -201,7 +199,6 @@ def find(
     Example: `aptstream find R5096.zarr R5096-scan.zarr --out R5096`
     """
     from aptstream.cloud import open_store
-    from aptstream.display import StageDisplay
     from aptstream.model.modelfile import load_model
     from aptstream.scan import open_scan
     from aptstream.workflow import conclude, output_folder
@@ -209,7 +206,7 @@ def find(
     with output_folder(out), StageDisplay(stderr) as stages:
         summary = conclude(open_scan(scan_path), open_store(store), load_model(model), out=out, stages=stages)
         stages.finish()
-        _show(summary, out, stages.seconds, json_to)
+        show_summary(summary, out, stages.seconds, json_to)
 
 
 @app.command()
@@ -228,9 +225,9 @@ def info(
     if digest:
         print(content_sha256(path))
     elif json_to is not None:
-        _write_json(_facts(path), json_to)
+        write_json(_facts(path), json_to)
     else:
-        _table(_facts(path))
+        show_facts(stdout, _facts(path))
 
 
 @export_app.command("grid")
@@ -275,7 +272,7 @@ def simulate(
             rng, size_nm, volume_fraction=volume_fraction, mean_nm=mean_radius_nm, sd_nm=0.25 * mean_radius_nm
         )
         files = write_specimen(simulate_specimen(rng, particles, settings), out)
-    _table(_facts(files.pos))
+    show_facts(stdout, _facts(files.pos))
 
 
 @app.command()
@@ -290,7 +287,6 @@ def dictionary(
 
     Example: `aptstream dictionary --specimens 200 --seed 1 --out dictionary.zarr`
     """
-    from aptstream.display import StageDisplay
     from aptstream.model.presets import get_preset
     from aptstream.sdm.dictionary import make_dictionary
 
@@ -300,7 +296,7 @@ def dictionary(
         make_dictionary(
             out, crystal=recipe.crystal, windows=recipe.windows, n_specimens=specimens, seed=seed, progress=stages
         )
-    _table(_facts(out))
+    show_facts(stdout, _facts(out))
 
 
 @app.command()
@@ -315,7 +311,6 @@ def train(
 
     Example: `aptstream train dictionary.zarr --seed 1 --out cubes.aptmodel`
     """
-    from aptstream.display import StageDisplay
     from aptstream.model.modelfile import SUFFIX, save_model
     from aptstream.model.presets import get_preset
     from aptstream.model.training import train as fit
@@ -327,7 +322,7 @@ def train(
         stages.begin("train")
         model = fit(get_preset(preset), library, seed=seed, provenance={"command": command}, progress=stages)
     save_model(out, model)
-    _table(_facts(out))
+    show_facts(stdout, _facts(out))
 
 
 @model_app.command("list")
@@ -350,7 +345,7 @@ def model_show(model: Annotated[str, typer.Argument(help="Name, or path of an .a
     from aptstream.inspection import describe_model
     from aptstream.model.modelfile import load_model
 
-    _table(describe_model(load_model(model)))
+    show_facts(stdout, describe_model(load_model(model)))
 
 
 def _roles(host: str, solute: str) -> Roles:
@@ -375,57 +370,10 @@ def _cluster(workers: int | None, stages: Any) -> Iterator[Client | None]:
         yield client
 
 
-def _next_free(name: str) -> Path:
-    """Return the name, or the name with the next free number."""
-    candidate, number = Path(name), 1
-    while candidate.exists():
-        number += 1
-        candidate = Path(f"{name}-{number}")
-    return candidate
-
-
-def _say_decisions(model: str, roles: Roles) -> None:
-    host, solute = ", ".join(roles.host), ", ".join(roles.solute)
-    stderr.print(f"model {model}; host {host}; solute {solute} (as one); z is taken as the pole axis", highlight=False)
-
-
-def _show(summary: Summary, folder: Path, seconds: dict[str, float], json_to: Path | None) -> None:
-    """Show the answer of a run, for people or for machines."""
-    page = folder / "report.html"
-    if json_to is not None:
-        _write_json({**summary.as_json(), "seconds": seconds, "report": str(page)}, json_to)
-    if json_to is None or str(json_to) != "-":
-        _table(dict(summary.numbers))
-        for warning in summary.warnings:
-            stderr.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
-        stdout.print(escape(summary.sentence), style="bold", highlight=False)
-        stdout.print(f"report: {escape(str(page))}", highlight=False, soft_wrap=True)
-
-
 def _facts(path: Path) -> dict[str, Any]:
     from aptstream.inspection import describe
 
     return describe(path)
-
-
-def _table(facts: dict[str, Any]) -> None:
-    """Show names and values."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(
-            escape(str(name)), escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        )
-    stdout.print(table)
-
-
-def _write_json(values: dict[str, Any], to: Path) -> None:
-    text = json.dumps(values, indent=1, ensure_ascii=False)
-    if str(to) == "-":
-        print(text)
-    else:
-        to.write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> None:

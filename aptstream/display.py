@@ -1,17 +1,29 @@
-"""Progress on the terminal: a bar for the stage that runs, a line with the rate for each that is done."""
+"""What the command line shows: the progress of stages, tables of facts, the answer, and JSON for machines."""
 
 from __future__ import annotations
 
+import json
+import sys
 import time
+from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from aptstream.points import Roles
+    from aptstream.report import Summary
 
 
 class StageDisplay:
-    """Draws what the library tells of its progress, on stderr. Use it as a context manager.
+    """Draws what the library tells of its progress: a bar for the stage that runs, a line for each that is done.
+
+    Use it as a context manager.
 
     Parameters
     ----------
@@ -35,6 +47,7 @@ class StageDisplay:
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._task: TaskID | None = None
         self._stage, self._start, self._last = "", 0.0, ("", 0)
@@ -91,3 +104,62 @@ def _short(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.3g}"
+
+
+def say_decisions(console: Console, model: str, roles: Roles) -> None:
+    """Say what was decided for the user, before the work starts."""
+    console.print(
+        f"model {model}; host {', '.join(roles.host)}; solute {', '.join(roles.solute)} (as one); "
+        f"z is taken as the pole axis",
+        highlight=False,
+        markup=False,
+    )
+
+
+def show_facts(console: Console, facts: dict[str, Any]) -> None:
+    """Show names and values as a table."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        table.add_row(escape(str(name)), escape(text))
+    console.print(table)
+
+
+def show_summary(summary: Summary, folder: Path, seconds: dict[str, float], json_to: Path | None) -> None:
+    """Show the answer of a run, for people or for machines.
+
+    Parameters
+    ----------
+    summary : Summary
+        The answer.
+    folder : Path
+        Where its report was written.
+    seconds : dict of str to float
+        Wall time of every stage in s.
+    json_to : Path, optional
+        File for the numbers as JSON. With ``-`` they go to stdout, and nothing else does.
+    """
+    page = folder / "report.html"
+    if json_to is not None:
+        write_json({**summary.as_json(), "seconds": seconds, "report": str(page)}, json_to)
+    if json_to is None or str(json_to) != "-":
+        stdout, stderr = Console(), Console(stderr=True)
+        show_facts(stdout, dict(summary.numbers))
+        for warning in summary.warnings:
+            stderr.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
+        stdout.print(escape(summary.sentence), style="bold", highlight=False)
+        stdout.print(f"report: {escape(str(page))}", highlight=False, soft_wrap=True)
+
+
+def write_json(values: dict[str, Any], to: Path) -> None:
+    """Write JSON to a file, or to stdout if its name is ``-``."""
+    from aptstream.io.replace import replacing
+
+    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    if str(to) == "-":
+        sys.stdout.write(text)
+    else:
+        with replacing(to) as stream:
+            stream.write(text.encode())

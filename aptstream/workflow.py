@@ -55,6 +55,15 @@ class Question:
     truth: Particles | None = None
 
 
+def next_free(name: str) -> Path:
+    """Return the name, or the name with the next free number."""
+    candidate, number = Path(name), 1
+    while candidate.exists():
+        number += 1
+        candidate = Path(f"{name}-{number}")
+    return candidate
+
+
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
     """Make an output folder; if what follows fails before anything complete stands in it, it is removed.
@@ -71,15 +80,25 @@ def output_folder(path: Path) -> Iterator[Path]:
     Raises
     ------
     StoreError
-        If something stands there.
+        If something stands there, or it cannot be made.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"The output folder {path} is a file: give another name with --out. Nothing was changed.")
+    try:
+        if path.exists() and any(path.iterdir()):
+            raise StoreError(
+                f"The output folder {path} is in use: it holds files. Expected a new or empty folder: give another one "
+                f"with --out. Nothing in it was changed."
+            )
+        made = not path.exists()
+        path.mkdir(parents=True, exist_ok=True)
+    except StoreError:
+        raise
+    except OSError as error:
         raise StoreError(
-            f"The output folder {path} is in use: it exists and is not empty. "
-            f"Give another one with --out, or remove it first; nothing in it was changed."
-        )
-    made = not path.exists()
-    path.mkdir(parents=True, exist_ok=True)
+            f"The output folder {path} cannot be made: {error.strerror or error}. Give a path with --out where you may "
+            f"write."
+        ) from error
     try:
         yield path
     finally:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -25,7 +24,7 @@ from aptstream.io.decode import Blocks, CellSort, SortedIons
 from aptstream.io.digest import content_digest, file_sha256
 from aptstream.io.pos import count_pos, iter_blocks
 from aptstream.io.ranges import read_ranges
-from aptstream.io.replace import replacing
+from aptstream.io.replace import discard, replacing
 from aptstream.points import RangeTable
 from aptstream.progress import Progress, silent
 
@@ -143,7 +142,7 @@ def write_store(
             f"Expected a folder with room for about 20 bytes per ion: make room, or choose another."
         ) from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        discard(building)
 
 
 @dataclass

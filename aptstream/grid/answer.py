@@ -75,8 +75,7 @@ def find(scan: ScanStore, store: PointStore, model: Model, progress: Progress = 
     if made_from != given:
         which = "from other ions" if made_from[0] != given[0] else "by another model"
         raise StoreError(
-            f"The scan {scan.path} was made {which}: give the store and the model that it was made with, "
-            f"or scan again."
+            f"The scan {scan.path} was made {which}: give the store and the model that it was made with, or scan again."
         )
     edges = sorted(scan.edges)
     votes = vote(scan.p(edges[-1]), edges[-1], scan.origin_nm)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,7 +17,7 @@ from aptstream.grid.answer import Answer
 from aptstream.grid.vote import VoxelGrid
 from aptstream.io.arrays import CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
-from aptstream.io.replace import replacing
+from aptstream.io.replace import discard, replacing
 from aptstream.io.seal import load_sealed, sealed
 from aptstream.points import Triple
 
@@ -97,7 +96,7 @@ def save_grid(path: str | PathLike[str], answer: Answer) -> Path:
         group.attrs.update(sealed(attributes))
         building.rename(target)
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        discard(building)
     return target
 
 

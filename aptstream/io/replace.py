@@ -1,9 +1,11 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -44,3 +46,20 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder that was being written, if it is still there.
+
+    After an interruption a thread of Zarr may still finish a file in it and bring it back: so it is looked for again.
+
+    Parameters
+    ----------
+    folder : Path
+        What to remove; it need not exist.
+    """
+    for _ in range(10):
+        if not folder.exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.1)

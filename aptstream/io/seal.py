@@ -29,7 +29,7 @@ def sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:
     Examples
     --------
     >>> sealed({"format": "x"})["manifest_sha256"][:8]
-    '61e18e67'
+    '368ff261'
     """
     return {**attributes, _SEAL: _sha256(attributes)}
 

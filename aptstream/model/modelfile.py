@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -24,12 +27,15 @@ import numpy.typing as npt
 
 from aptstream.crystal import Crystal
 from aptstream.errors import AptstreamError, ModelError
+from aptstream.io.replace import replacing
 from aptstream.model.networks import CubeNet
 from aptstream.sdm.window import SdmWindow
 
 FORMAT, FORMAT_VERSION, SUFFIX = "aptstream-model", 1, ".aptmodel"
 MAX_FILE_BYTES, MAX_MEMBERS = 64 << 20, 256
 FLATBUFFER_MAGIC = b"TFL3"
+#: What the readers of zip and JSON raise at damage, beside `ValueError` and `OSError`.
+_DAMAGED = (EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error)
 _SHIPPED = resources.files("aptstream") / "data"
 
 
@@ -148,11 +154,8 @@ def save_model(path: Path, model: Model) -> Path:
         arrays[f"cubes_{judge.edge_nm}nm.tflite"] = np.frombuffer(judge.flatbuffer, dtype=np.uint8)
         for k, weight in enumerate(judge.weights):
             arrays[f"cubes_{judge.edge_nm}nm.weight_{k}"] = weight
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_bytes(content.getvalue())
-    temporary.replace(path)
+    with replacing(path) as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     return path
 
 
@@ -208,19 +211,22 @@ def _parse(content: bytes, where: str) -> Model:
         description = json.loads(arrays["description"].tobytes())
         if (description["format"], description["format_version"]) != (FORMAT, FORMAT_VERSION):
             raise ValueError(f"format {description['format']!r}, version {description['format_version']!r}")
-        crystal = description["crystal"]
+        crystal, judges = description["crystal"], tuple(_judge(judge, arrays) for judge in description["judges"])
+        edges = [judge.edge_nm for judge in judges]
+        if not edges or edges != sorted(set(edges), reverse=True):
+            raise ValueError(f"its networks judge cubes of {edges} nm, expected descending edges")
         return Model(
             name=str(description["name"]),
-            crystal=Crystal(crystal["label"], crystal["a_nm"], tuple(crystal["pole"])),
-            judges=tuple(_judge(judge, arrays) for judge in description["judges"]),
+            crystal=Crystal(str(crystal["label"]), _number(crystal["a_nm"], 0.1, 2), _pole(crystal["pole"])),
+            judges=judges,
             cut=_number(description["cut"], 0, 1),
-            min_voxels=int(_number(description["min_voxels"], 1, 10**6)),
+            min_voxels=_whole(description["min_voxels"], 1, 10**6),
             provenance=dict(description["provenance"]),
             scores=dict(description["scores"]),
             path=where,
             digest=hashlib.sha256(content).hexdigest(),
         )
-    except (AptstreamError, ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (AptstreamError, LookupError, OSError, TypeError, ValueError, *_DAMAGED) as error:
         raise ModelError(
             f"Model file {where} is damaged or not a model file of this version: {error}. "
             f"Expected an {SUFFIX} file of {FORMAT} version {FORMAT_VERSION}; fetch it again or train it anew."
@@ -235,20 +241,60 @@ def _members(content: bytes) -> dict[str, npt.NDArray[Any]]:
             raise ValueError("it unpacks to more than a model can need")
         if not all(re.fullmatch(r"[A-Za-z0-9_.]+\.npy", info.filename) for info in infos):
             raise ValueError("it holds members that no model has")
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        if not {info.compress_type for info in infos} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise ValueError("it is compressed in a way that no model is")
+        return {info.filename.removesuffix(".npy"): _array(archive.read(info)) for info in infos}
+
+
+def _array(member: bytes) -> npt.NDArray[Any]:
+    """Array of a member: numbers or bytes of exactly the promised size, never an object."""
+    stream = io.BytesIO(member)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("it holds an array of another format")
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
+    content = member[stream.tell() :]
+    if dtype not in (np.dtype("<f4"), np.dtype("u1")) or min(shape, default=0) < 0:
+        raise ValueError(f"it holds an array of {dtype} of shape {shape}")
+    if math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError(f"it holds {len(content)} bytes for an array of {dtype} of shape {shape}")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")
 
 
 def _judge(fields: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> CubeJudge:
-    edge = int(_number(fields["edge_nm"], 1, 8))
+    edge = _whole(fields["edge_nm"], 1, 8)
     flatbuffer = arrays[f"cubes_{edge}nm.tflite"].tobytes()
     if flatbuffer[4:8] != FLATBUFFER_MAGIC:
         raise ValueError("its network is no LiteRT flatbuffer")
-    weights: list[npt.NDArray[np.float32]] = []
-    while (name := f"cubes_{edge}nm.weight_{len(weights)}") in arrays:
-        weights.append(arrays[name])
-    window, net = SdmWindow(**fields["window"]), CubeNet(**fields["net"])
-    return CubeJudge(edge, window, net, int(_number(fields["min_ions"], 2, 10**6)), flatbuffer, tuple(weights))
+    window, net = _window(fields["window"]), CubeNet(**fields["net"])
+    shapes = net.weight_shapes(window)
+    weights = tuple(arrays[f"cubes_{edge}nm.weight_{k}"] for k in range(len(shapes)))
+    found = [weight.shape for weight in weights]
+    if found != shapes or any(weight.dtype != np.float32 for weight in weights):
+        raise ValueError(f"its weights for {edge} nm cubes have shapes {found}, expected {shapes}")
+    return CubeJudge(edge, window, net, _whole(fields["min_ions"], 2, 10**6), flatbuffer, weights)
+
+
+def _window(fields: Mapping[str, Any]) -> SdmWindow:
+    """Return the window of a judge, its numbers checked; `SdmWindow` checks their bounds."""
+    window = SdmWindow(**fields)
+    for value in (window.half_z_nm, window.half_lateral_nm):
+        _number(value, 0, 8)
+    for bins in (window.bins_z, window.bins_lateral):
+        _whole(bins, 1, 1024)
+    return window
+
+
+def _pole(indices: Any) -> tuple[int, int, int]:
+    """Return the indices of a pole, checked."""
+    h, k, l = (_whole(index, -100, 100) for index in indices)  # noqa: E741
+    return h, k, l
+
+
+def _whole(value: Any, low: int, high: int) -> int:
+    """Return a whole number from a file, checked."""
+    if not isinstance(value, int):
+        raise ValueError(f"found {value!r} where a whole number is expected")
+    return int(_number(value, low, high))
 
 
 def _number(value: Any, low: float, high: float) -> float:

@@ -50,8 +50,27 @@ class CubeNet:
 
     def __post_init__(self) -> None:
         sizes = (self.filters, self.first_kernel, self.first_stride, self.second_kernel, self.pool, self.dense)
-        if not all(isinstance(v, int) and 1 <= v <= 512 for v in sizes) or not 0 <= self.dropout < 1:
+        if not all(type(v) is int and 1 <= v <= 512 for v in sizes) or not 0 <= self.dropout < 1:
             raise ModelError(f"A cube network takes sizes of 1–512 and a dropout of 0–1, found {asdict(self)}.")
+
+    def weight_shapes(self, window: SdmWindow) -> list[tuple[int, ...]]:
+        """Shapes of the weights, in the order of ``keras.Model.get_weights``.
+
+        Parameters
+        ----------
+        window : SdmWindow
+            The images that are read.
+
+        Returns
+        -------
+        list of tuple of int
+        """
+        n = self.filters
+        features = -(-window.bins_z // self.first_stride) // self.pool * n
+        first, second = (self.first_kernel, window.bins_lateral, n), (self.second_kernel, n, n)
+        normalisation = [(n,)] * 4
+        dense = [(features, self.dense), (self.dense,), (self.dense, 1), (1,)]
+        return [first, *normalisation, second, *normalisation, *dense]
 
     def build(self, window: SdmWindow, batch: int | None = None) -> keras.Model:
         """Make the Keras network.

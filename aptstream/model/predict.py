@@ -68,7 +68,14 @@ class Predictor:
         -------
         ndarray of float32, (n,)
             Logits of the ordered fraction.
+
+        Raises
+        ------
+        ModelError
+            If the images have another shape than the network reads.
         """
+        if images.shape[1:] != self._batch.shape[1:]:
+            raise ModelError(f"The network reads images of {self._batch.shape[1:]} bins, found {images.shape[1:]}.")
         out = np.empty(len(images), dtype=np.float32)
         for start in range(0, len(images), BATCH):
             part = images[start : start + BATCH]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Iterator
 from itertools import islice
 from os import PathLike
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aptstream.cloud.store import PointStore
 from aptstream.errors import StoreError
+from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
 from aptstream.points import Roles
 from aptstream.progress import Progress, silent
@@ -78,7 +78,8 @@ def run_scan(
         open_scan(building)
         building.rename(target)
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        (building / "zarr.json").unlink(missing_ok=True)  # first: it tells tasks that still run that the scan is over
+        discard(building)
     return open_scan(target)
 
 
@@ -99,7 +100,12 @@ def run_task(plan: ScanPlan, task: Task, folder: str) -> int:
     int
         Cubes of the first edge that begin in the box.
     """
-    write_scores(folder, task.low, score_brick(plan, task))
+    scores = score_brick(plan, task)
+    try:
+        write_scores(folder, task.low, scores)
+    finally:
+        if not Path(folder, "zarr.json").exists():  # the scan was given up meanwhile, and its folder just came back
+            discard(Path(folder))
     n = 1
     for a, b, end in zip(task.low, task.high, plan.shape, strict=True):
         n *= max(min(b, end - plan.edges[0] + 1) - a, 0)

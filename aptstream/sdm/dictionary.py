@@ -97,7 +97,7 @@ def _specimen_particles(rng: np.random.Generator, settings: Settings) -> Particl
     most = 0.8 * sum(settings.alloy.fraction) / (0.25 * settings.occupancy + 0.75 * settings.antisite)
     fraction = min(rng.uniform(0.0, 0.25), most)
     mean = rng.uniform(1.2, 3.5)
-    return draw_particles(
+    drawn = draw_particles(
         rng,
         settings.size_nm,
         volume_fraction=fraction,
@@ -105,6 +105,9 @@ def _specimen_particles(rng: np.random.Generator, settings: Settings) -> Particl
         sd_nm=mean * rng.uniform(0.1, 0.4),
         n_small=int(rng.integers(0, 6)),
     )
+    # The last sphere drawn may have been one too many: leave the smallest out where the solute does not suffice.
+    fits = np.cumsum(drawn.volume_nm3) < most / 0.8 * np.prod(settings.size_nm)
+    return Particles(drawn.centre_nm[fits], drawn.radius_nm[fits], drawn.variant[fits])
 
 
 def sample_cubes(rng: np.random.Generator, settings: Settings, windows: Mapping[int, SdmWindow]) -> dict[int, Samples]:
@@ -247,7 +250,7 @@ def open_dictionary(path: Path) -> tuple[dict[int, Samples], dict[str, Any]]:
             int(edge): Samples(*(np.asarray(group[f"cubes_{edge}nm/{n}"]) for n in ("image", "fraction", "specimen")))
             for edge in attributes["windows"]
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:  # a damaged chunk is a RuntimeError
         raise StoreError(
             f"{path} is not a readable dictionary: {error}. Make one with: aptstream dictionary."
         ) from error

@@ -93,6 +93,8 @@ def _place(
     centre, placed = np.zeros((0, 3)), np.zeros(0)
     for radius in radii:
         margin = -0.2 * radius if radius > 1.5 else radius
+        if (size < 2 * margin).any():
+            continue
         for _ in range(400):
             candidate = rng.uniform(margin, size - margin)
             if (np.linalg.norm(centre - candidate, axis=1) > placed + radius + 0.8).all():

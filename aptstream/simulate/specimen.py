@@ -31,13 +31,18 @@ class Alloy:
     host : str
         Host element.
     solutes : tuple of str
-        Solute elements.
+        Solute elements, one or two.
     fraction : tuple of float
         Overall atomic fraction of each solute.
     share : tuple of float
         Share of each solute on the solute atoms of a particle; sums to 1.
     mass_da : tuple of float
         m/q of host and solutes in Da.
+
+    Raises
+    ------
+    PlanError
+        If the numbers do not belong together.
     """
 
     host: str = "Al"
@@ -45,6 +50,20 @@ class Alloy:
     fraction: tuple[float, ...] = (0.0679, 0.0518)
     share: tuple[float, ...] = (0.8, 0.2)
     mass_da: tuple[float, ...] = (13.49, 7.02, 11.99)
+
+    def __post_init__(self) -> None:
+        n = len(self.solutes)
+        if n not in (1, 2) or (len(self.fraction), len(self.share), len(self.mass_da)) != (n, n, n + 1):
+            raise PlanError(
+                f"An alloy has one or two solutes, each with a fraction, a share and an m/q beside the host's; found "
+                f"solutes {self.solutes}, fraction {self.fraction}, share {self.share}, mass_da {self.mass_da}."
+            )
+        positive = all(v >= 0 for v in (*self.fraction, *self.share))
+        if not (positive and sum(self.fraction) < 1 and np.isclose(sum(self.share), 1)):
+            raise PlanError(
+                f"The fractions of the solutes sum to less than 1 and their shares to 1, none of them negative; found "
+                f"fraction {self.fraction}, share {self.share}."
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,6 +107,11 @@ class Settings:
         Relative amplitude of slow variations of the detection efficiency.
     shuffle : bool
         Whether to permute the species over the ions: no order is left, composition and positions stay.
+
+    Raises
+    ------
+    PlanError
+        If the size is out of bounds.
     """
 
     size_nm: Triple = (30.0, 30.0, 40.0)
@@ -105,6 +129,13 @@ class Settings:
     stretch: float = 0.005
     density_wave: float = 0.12
     shuffle: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(1 <= edge <= 1000 for edge in self.size_nm):
+            raise PlanError(
+                f"The size of a simulated specimen is 1 to 1000 nm on every axis; found {tuple(self.size_nm)} nm. "
+                f"Choose another size."
+            )
 
 
 @dataclass(frozen=True)
@@ -152,7 +183,7 @@ def simulate_specimen(rng: np.random.Generator, particles: Particles, settings: 
     Raises
     ------
     PlanError
-        If the particles hold more solute than the alloy has.
+        If the particles hold more of a solute than the alloy has.
 
     Examples
     --------
@@ -181,8 +212,7 @@ def simulate_specimen(rng: np.random.Generator, particles: Particles, settings: 
 
 def _lattice(settings: Settings) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
     """Sites in and around the box, in slabs of cells: positions (n, 3) in nm and the site of the cell (n,)."""
-    crystal = settings.crystal.parent
-    margin = 1.0 + 3 * max(settings.sigma_xy_nm, settings.sigma_z_nm)
+    crystal, margin = settings.crystal.parent, _margin_nm(settings)
     size = np.array(settings.size_nm)
     corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (size + 2 * margin) - margin
     cells = corners @ crystal.frame / crystal.a_nm  # rows of the frame are images: x = frame · r
@@ -191,11 +221,20 @@ def _lattice(settings: Settings) -> Iterator[tuple[npt.NDArray[np.float32], npt.
     j, k = (a.ravel() for a in np.meshgrid(np.arange(low[1], high[1]), np.arange(low[2], high[2]), indexing="ij"))
     for start in range(low[0], high[0], 8):
         i = np.arange(start, min(start + 8, high[0]))
-        cell = np.stack([np.repeat(i, len(j)), np.tile(j, len(i)), np.tile(k, len(i))], axis=1)
+        cell = np.stack(np.broadcast_arrays(i[:, None], j, k), axis=-1)  # layers: too small to wake the threads of BLAS
         for index, site in enumerate(sites):
-            position = ((cell + site) * crystal.a_nm @ crystal.frame.T).astype(np.float32)
+            position = ((cell + site) * crystal.a_nm @ crystal.frame.T).astype(np.float32).reshape(-1, 3)
             near = ((position > -margin) & (position < size + margin)).all(axis=1)
             yield position[near], np.full(int(near.sum()), index)
+
+
+def _margin_nm(settings: Settings) -> float:
+    """How far outside the box a site can lie and yet show inside it."""
+    x, y, z = settings.size_nm
+    tilt, bow = np.tan(np.deg2rad([settings.tilt_deg, settings.bow_deg]))
+    lifted = tilt * (x + y) / 2 + bow * (x * x + y * y) / (4 * x) + settings.stretch * z
+    blur = 3 * max(settings.sigma_xy_nm, settings.sigma_z_nm)
+    return float(max(1.0, 1.1 * lifted) + blur)  # 1.1: each distortion acts on what the others have moved
 
 
 def _efficiency(position: npt.NDArray[np.float32], wave: Floats, settings: Settings) -> Floats:
@@ -221,13 +260,15 @@ def _matrix_fractions(particles: Particles, settings: Settings) -> Floats:
     if settings.kind in ("no-contrast", "weak"):
         return inside
     share = float(particles.volume_nm3.sum() / np.prod(settings.size_nm))
-    matrix = (np.array(alloy.fraction) - share * inside) / (1 - share)
-    if matrix.sum() < 0:
+    left = np.array(alloy.fraction) - share * inside
+    if share >= 1 or left.min() < 0:
+        scarce = int(left.argmin())
         raise PlanError(
-            f"Particles of {share:.1%} of the volume hold more solute than the alloy's {sum(alloy.fraction):.1%}: "
-            f"choose a smaller volume fraction or a richer alloy."
+            f"Particles of {share:.1%} of the volume take {share * inside[scarce]:.1%} of the atoms as "
+            f"{alloy.solutes[scarce]}, the alloy has {alloy.fraction[scarce]:.1%}. "
+            f"Choose a smaller volume fraction, a richer alloy or another share of the solutes."
         )
-    return np.maximum(matrix, 0)
+    return left / (1 - share)
 
 
 def _occupy(

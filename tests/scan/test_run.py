@@ -15,13 +15,15 @@ import pytest
 from aptstream import scan as lazy_scan
 from aptstream.cluster import local_client
 from aptstream.errors import PlanError, StoreError
+from aptstream.io.replace import discard
 from aptstream.io.seal import sealed
 from aptstream.points import Roles
 from aptstream.scan import open_scan, run_scan
 from aptstream.scan import plan as planning
 from aptstream.scan import run as running
 from aptstream.scan.plan import plan_scan
-from aptstream.scan.score import score_brick
+from aptstream.scan.results import create_scan
+from aptstream.scan.score import CubeScores, score_brick
 
 ARRAYS = ("p_4nm", "n_ions_4nm", "p_2nm", "n_ions_2nm")
 
@@ -62,7 +64,7 @@ def test_cubes_are_judged_only_where_one_fits(edge, specimen_scan):
     assert np.isfinite(specimen_scan.p(edge)[inside]).mean() > 0.9
 
 
-@pytest.mark.parametrize("task", [(16, 16, 16), (16, 32, 16), (32, 16, 48)])
+@pytest.mark.parametrize("task", [(16, 16, 16), (32, 16, 48)])
 def test_the_result_does_not_depend_on_the_size_of_the_tasks(
     task, specimen_store, model, roles, digest, tmp_path, monkeypatch
 ):
@@ -84,13 +86,14 @@ def test_progress_tells_all_cubes_once(specimen_store, model, roles, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
-def test_the_lazy_array_computes_to_the_same_bits(scheduler, specimen_store, model, roles, specimen_scan, monkeypatch):
+@pytest.mark.parametrize(("scheduler", "edge"), [("threads", 2), ("synchronous", None)])
+def test_the_lazy_array_computes_to_the_same_bits(
+    scheduler, edge, specimen_store, model, roles, specimen_scan, monkeypatch
+):
     monkeypatch.setattr(planning, "choose_task", lambda *_: (16, 16, 32))
-    for edge in (None, 2) if scheduler == "threads" else (None,):
-        array = lazy_scan(specimen_store, model, roles, edge_nm=edge)
-        assert (array.shape, array.dtype, array.npartitions) == ((18, 18, 20), np.float32, 4)
-        np.testing.assert_array_equal(array.compute(scheduler=scheduler), specimen_scan.p(edge or 4))
+    array = lazy_scan(specimen_store, model, roles, edge_nm=edge)
+    assert (array.shape, array.dtype, array.npartitions) == ((18, 18, 20), np.float32, 4)
+    np.testing.assert_array_equal(array.compute(scheduler=scheduler), specimen_scan.p(edge or 4))
 
 
 def test_the_lazy_graph_carries_addresses_and_no_data(model, roles, tmp_path):
@@ -124,12 +127,47 @@ def test_nothing_is_left_behind_when_a_task_fails(error, specimen_store, model, 
         done.append(task)
         if len(done) == 2:
             raise error
-        return score_brick(plan, task)
+        empty = CubeScores(np.zeros(task.shape, "f4"), np.zeros(task.shape, "u4"))
+        return dict.fromkeys(plan.edges, empty)
 
     monkeypatch.setattr(running, "score_brick", score)
     with pytest.raises(type(error)):
         run_scan(specimen_store, model, roles, out=tmp_path / "scan.zarr")
     assert len(done) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_that_ends_after_its_scan_was_given_up_leaves_nothing(
+    specimen_store, model, roles, tmp_path, monkeypatch
+):
+    plan = plan_scan(specimen_store, model, roles)
+    folder = tmp_path / ".scan.zarr.building"
+    create_scan(folder, plan, specimen_store.origin_nm)
+    write = running.write_scores
+
+    def give_up_and_write(*args):
+        write(*args)
+        (folder / "zarr.json").unlink()
+
+    monkeypatch.setattr(running, "write_scores", give_up_and_write)
+    running.run_task(plan, plan.task((0, 0, 0)), str(folder))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_a_thread_brings_back_is_removed_all_the_same(tmp_path, monkeypatch):
+    folder, real = tmp_path / "building", shutil.rmtree
+    (folder / "p_2nm").mkdir(parents=True)
+    removed = []
+
+    def remove_too_early(path, **options):
+        real(path, **options)
+        removed.append(path)
+        if len(removed) == 1:
+            (folder / "p_2nm").mkdir(parents=True)
+
+    monkeypatch.setattr("shutil.rmtree", remove_too_early)
+    discard(folder)
+    assert len(removed) == 2
     assert list(tmp_path.iterdir()) == []
 
 
@@ -243,6 +281,26 @@ def test_the_digest_is_of_the_content_and_not_of_the_folder(copy, digest):
     assert open_scan(copy).digest() == digest
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"origin_nm": [1.0, 0.0, 0.0]},
+        {"host": ["Mg"], "solute": ["Al"]},
+        {"solute": ["Li"]},
+        {"store_digest": "0" * 64},
+        {"model_digest": "0" * 64},
+    ],
+)
+def test_the_digest_covers_what_gives_the_numbers_their_meaning(change, copy, digest):
+    edit(copy, change, seal=True)
+    assert open_scan(copy).digest() != digest
+
+
+def test_the_digest_does_not_cover_the_version_of_the_software(copy, digest):
+    edit(copy, {"version": "9"}, seal=True)
+    assert open_scan(copy).digest() == digest
+
+
 def test_another_question_gives_another_digest(specimen_store, model, digest, tmp_path):
     scan = run_scan(specimen_store, model, Roles(("Al",), ("Li",)), out=tmp_path / "s.zarr")
     assert scan.digest() != digest
@@ -276,3 +334,15 @@ def test_the_error_of_a_worker_arrives_as_it_is_and_nothing_is_left(specimen_sto
     with local_client(1) as client, pytest.raises(StoreError, match="'positions'"):
         run_scan(store, model, roles, out=tmp_path / "scan.zarr", client=client)
     assert [path.name for path in tmp_path.iterdir()] == ["points.zarr"]
+
+
+@pytest.mark.cluster
+def test_a_scan_given_up_on_workers_leaves_nothing(specimen_store, model, roles, tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "choose_task", lambda *_: (16, 16, 16))
+
+    def give_up(*_state):
+        raise KeyboardInterrupt
+
+    with local_client(2) as client, pytest.raises(KeyboardInterrupt):
+        run_scan(specimen_store, model, roles, out=tmp_path / "scan.zarr", client=client, progress=give_up)
+    assert list(tmp_path.iterdir()) == []

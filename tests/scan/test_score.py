@@ -109,6 +109,18 @@ def test_a_task_at_the_rim_where_no_cube_fits_is_all_invalid(specimen_store, mod
     assert np.isfinite(scores[2].p).any()
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_cube_with_just_enough_ions_is_judged_and_with_one_less_is_not(more, store, scores, model, roles, tmp_path):
+    counts = np.sort(scores[2].n_ions[scores[2].n_ions > 0])
+    n = int(counts[len(counts) // 2])
+    judges = tuple(replace(judge, min_ions=n + more) for judge in model.judges)
+    path = save_model(tmp_path / "m.aptmodel", replace(model, judges=judges))
+    plan = plan_scan(store, load_model(path), roles)
+    found = score_brick(plan, plan.task((0, 0, 0)))[2]
+    assert (found.n_ions == n).any()
+    np.testing.assert_array_equal(np.isfinite(found.p), found.n_ions >= n + more)
+
+
 def test_a_model_file_that_changed_after_planning_is_refused(store, model, roles, tmp_path):
     path = save_model(tmp_path / "m.aptmodel", model)
     plan = plan_scan(store, load_model(path), roles)

@@ -1,0 +1,488 @@
+"""The command line: what it writes, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from aptstream import __version__
+from aptstream.cli import app
+from aptstream.cloud import open_store
+from aptstream.io import read_pos, write_pos, write_rrng
+from aptstream.model.modelfile import load_model
+from aptstream.points import Range, RangeTable
+
+ALLOY = ("--host", "Al", "--solute", "Li,Mg")
+#: From the specimen's own coordinates to those of the file that is given to ``run``: whole nm, so cells stay the same.
+SHIFT = np.array([-30, 12, -64], dtype="f4")
+
+
+def call(*args):
+    """Run a verb in this process."""
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+def done(*args):
+    """Run a verb that must succeed and return what it wrote to stdout."""
+    result = call(*args)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def contents(*folders):
+    """Every file of some folders, byte for byte."""
+    return {
+        str(path): path.read_bytes() if path.is_file() else None for folder in folders for path in folder.rglob("*")
+    }
+
+
+@pytest.fixture(scope="module")
+def specimen(specimen_files, tmp_path_factory):
+    """The simulated specimen somewhere else in space, as files."""
+    folder = tmp_path_factory.mktemp("input")
+    position, mass = read_pos(specimen_files.pos)
+    write_pos(folder / "specimen.pos", position + SHIFT, mass)
+    shutil.copy(specimen_files.rrng, folder / "specimen.rrng")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(specimen, tmp_path_factory):
+    """An output folder of ``run``, and what the command said."""
+    out = tmp_path_factory.mktemp("ran") / "out"
+    given = (specimen / "specimen.pos", "--ranges", specimen / "specimen.rrng", *ALLOY, "--out", out)
+    return out, call("run", *given, "--workers", 0, "--json", "-")
+
+
+# What a run leaves and says
+
+
+def test_a_run_says_one_json_object_on_stdout_and_the_rest_on_stderr(ran):
+    out, result = ran
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert {
+        *("n_ions", "n_cubes", "n_cubes_judged", "n_particles", "mean_radius_nm", "volume_fraction"),
+        *("number_density_per_m3", "plane_signal", "answer", "seconds", "report"),
+    } == set(answer)
+    assert answer["n_cubes"] == 15 * 15 * 17
+    assert answer["n_particles"] > 3
+    assert 1.5 < answer["mean_radius_nm"] < 3.5
+    assert set(answer["seconds"]) == {"ingest", "scan", "find", "report"}
+    assert all(seconds >= 0 for seconds in answer["seconds"].values())
+    assert Path(answer["report"]) == out / "report.html"
+    for word in ("model cubes", "host Al", "solute Li, Mg", "z is taken as the pole axis", "ingest", "scan", "report"):
+        assert word in result.stderr
+
+
+def test_a_run_writes_every_promised_file_and_nothing_half(ran):
+    out, _ = ran
+    names = {path.name for path in out.iterdir()}
+    assert names == {"points.zarr", "scan.zarr", "grid.zarr", "grid.vti", "particles.csv", "report.html", "figures"}
+    figures = {path.name for path in (out / "figures").iterdir()}
+    stems = {"cube_probabilities", "voxel_votes", "order_slices", "sizes"}
+    assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
+    assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert not list(out.rglob(".*"))
+
+
+def test_the_table_of_particles_has_the_promised_columns_in_the_files_own_coordinates(ran, specimen):
+    out, result = ran
+    with (out / "particles.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    promised = ["id", "x_nm", "y_nm", "z_nm", "radius_nm", "n_voxels", "volume_nm3", "touches_edge"]
+    assert [name for name in rows[0] if name in promised] == promised
+    assert len(rows) == json.loads(result.stdout)["n_particles"]
+    position, _ = read_pos(specimen / "specimen.pos")
+    centre = np.array([[float(row[axis]) for axis in ("x_nm", "y_nm", "z_nm")] for row in rows])
+    assert (centre > position.min(axis=0)).all()
+    assert (centre < position.max(axis=0)).all()
+    for row in rows:
+        assert float(row["volume_nm3"]) == int(row["n_voxels"])
+        assert 4 / 3 * np.pi * float(row["radius_nm"]) ** 3 == pytest.approx(float(row["volume_nm3"]), rel=1e-2)
+
+
+def test_particles_stand_where_they_were_simulated(ran, specimen_files):
+    out, _ = ran
+    truth = json.loads(specimen_files.truth.read_text())
+    true = np.array(truth["centre_nm"]) + SHIFT
+    with (out / "particles.csv").open(encoding="utf-8", newline="") as file:
+        centre = np.array([[float(row[a]) for a in ("x_nm", "y_nm", "z_nm")] for row in csv.DictReader(file)])
+    nearest = np.linalg.norm(centre[:, None] - true, axis=2).min(axis=1)
+    # Whole particles lie within a voxel of their truth; those cut by a face of the box have another centre.
+    assert np.median(nearest) < 1
+    assert nearest.max() < 3
+
+
+def test_the_grid_is_exported_with_the_promised_names(ran, tmp_path):
+    out, _ = ran
+    done("export", "grid", out, "--to", tmp_path / "a.npz")
+    done("export", "grid", out / "grid.zarr", "--to", tmp_path / "b.npz")
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        assert {"order", "total", "count", "origin_nm", "voxel_nm"} <= set(a.files)
+        assert a["order"].shape == a["total"].shape == a["count"].shape == (18, 18, 20)
+        assert a["origin_nm"].tolist() == SHIFT.tolist()
+        assert a["voxel_nm"] == 1
+        assert a["total"].max() <= 64 >= a["count"].max() > 60
+        np.testing.assert_array_equal(a["total"], b["total"])
+
+
+def digest_of(path):
+    """What ``info --digest`` says."""
+    digest = done("info", "--digest", path)
+    assert re.fullmatch(r"[0-9a-f]{64}\n", digest)
+    return digest
+
+
+def test_ingest_and_scan_one_by_one_give_the_same_digests_as_a_run(ran, specimen, tmp_path):
+    points, scan = tmp_path / "points.zarr", tmp_path / "scan.zarr"
+    done("ingest", specimen / "specimen.pos", "--ranges", specimen / "specimen.rrng", "--out", points)
+    done("scan", points, *ALLOY, "--out", scan, "--workers", 0)
+    assert digest_of(points) == digest_of(ran[0] / "points.zarr")
+    assert digest_of(scan) == digest_of(ran[0] / "scan.zarr")
+
+
+@pytest.mark.slow
+def test_finding_particles_anew_gives_the_same_answer(ran, tmp_path):
+    out, result = ran
+    found = tmp_path / "found"
+    answer, before = (
+        json.loads(text)
+        for text in (
+            done("find", out / "points.zarr", out / "scan.zarr", "--out", found, "--json", "-"),
+            result.stdout,
+        )
+    )
+    for name in ("seconds", "report"):
+        assert answer.pop(name) != before.pop(name)
+    assert answer == before
+    assert digest_of(found) == digest_of(out)
+    assert (found / "particles.csv").read_bytes() == (out / "particles.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("points.zarr", ("point store", "specimen.pos", "Al", "Li", "Mg", "unranged", "sha256")),
+        ("scan.zarr", ("scan", "4 nm cubes", "2 nm cubes", "invalid", "18 × 18 × 20")),
+        ("grid.zarr", ("1 nm grid", "18 × 18 × 20", "particles")),
+        (".", ("output folder of a run", "report.html")),
+    ],
+)
+def test_info_describes_what_a_run_left(what, words, ran):
+    text = done("info", ran[0] / what)
+    for word in words:
+        assert word in text
+    assert json.loads(done("info", ran[0] / what, "--json", "-"))["kind"] in text
+
+
+def test_info_describes_single_files_too(specimen, model):
+    assert "ions (POS)" in done("info", specimen / "specimen.pos")
+    assert "Al, Li, Mg" in done("info", specimen / "specimen.rrng")
+    text = done("info", model.path)
+    assert "L12 in FCC" in text
+    assert text == done("model", "show", "cubes")
+    assert done("model", "list") == "cubes\n"
+    for path in (specimen / "specimen.pos", specimen / "specimen.rrng", model.path):
+        digest_of(path)
+
+
+def test_json_goes_to_a_file_as_well(ran, tmp_path):
+    assert done("info", ran[0], "--json", tmp_path / "facts.json") == ""
+    assert json.loads((tmp_path / "facts.json").read_text())["voxels"] == "18 × 18 × 20"
+
+
+def test_simulated_files_are_the_same_for_the_same_seed(tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        done("simulate", "--out", tmp_path / name, "--seed", seed, "--size-nm", 8, 8, 8, "--mean-radius-nm", 1)
+    files = {name: [path.read_bytes() for path in sorted((tmp_path / name).iterdir())] for name in "abc"}
+    assert len(files["a"]) == 3
+    assert files["a"] == files["b"] != files["c"]
+
+
+def test_the_version_is_told():
+    assert done("--version") == f"{__version__}\n"
+
+
+# Bad input
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory, model):
+    """Files that are wrong in one way each."""
+    folder = tmp_path_factory.mktemp("bad")
+    rng = np.random.default_rng(1)
+    position, mass = rng.random((2000, 3), dtype="f4") * 8, rng.choice([13.5, 7.0], 2000).astype("f4")
+    write_pos(folder / "good.pos", position, mass)
+    write_pos(folder / "small.pos", position[position.max(axis=1) < 3], mass[position.max(axis=1) < 3])
+    good = (folder / "good.pos").read_bytes()
+    (folder / "cut.pos").write_bytes(good[:-5])
+    (folder / "empty.pos").write_bytes(b"")
+    for name, value in (("nan", np.nan), ("infinite", np.inf), ("huge", 1e30)):
+        numbers = np.frombuffer(good, ">f4").copy()
+        numbers[41] = value
+        (folder / f"{name}.pos").write_bytes(numbers.tobytes())
+    (folder / "table.txt").write_text("x y z\n")
+    al, li = (("Al", 1),), (("Li", 1),)
+    write_rrng(folder / "good.rrng", RangeTable((Range(13.2, 13.8, al), Range(6.7, 7.3, li))))
+    write_rrng(folder / "far.rrng", RangeTable((Range(80, 81, al), Range(90, 91, li))))
+    (folder / "none.rrng").write_text("[Ions]\nNumber=1\nIon1=Al\n[Ranges]\nNumber=0\n")
+    (folder / "empty.rrng").write_bytes(b"")
+    (folder / "junk.aptmodel").write_text("hello")
+    shipped = Path(model.path).read_bytes()
+    (folder / "cut.aptmodel").write_bytes(shipped[: len(shipped) // 2])
+    flipped = bytearray(shipped)
+    flipped[len(flipped) // 2] ^= 1
+    (folder / "flipped.aptmodel").write_bytes(flipped)
+    return folder
+
+
+GOOD = {"file": "good.pos", "--ranges": "good.rrng", "--host": "Al", "--solute": "Li"}
+BAD = {
+    "a POS file that ends within an ion": (
+        {"file": "cut.pos"},
+        r"cut\.pos is not complete: it has 31995 bytes.*Expected 16 bytes per ion.*export it again",
+    ),
+    "an empty POS file": ({"file": "empty.pos"}, r"empty\.pos is not complete: it is empty.*Expected.*again"),
+    "a missing POS file": ({"file": "missing.pos"}, r"no POS file .*missing\.pos.*Expected.*check"),
+    "a file that is no POS file": (
+        {"file": "table.txt"},
+        r"table\.txt has the suffix '\.txt'.*Expected a \.pos.*export",
+    ),
+    "a coordinate that is NaN": (
+        {"file": "nan.pos"},
+        r"nan\.pos .* y of ion 10 .* is nan nm.*Expected.*export it again",
+    ),
+    "an infinite coordinate": ({"file": "infinite.pos"}, r"y of ion 10 .* is inf nm.*Expected finite"),
+    "an absurd coordinate": ({"file": "huge.pos"}, r"y of ion 10 .*1e\+30.*Expected.*at most 1e6"),
+    "a specimen smaller than a cube": ({"file": "small.pos"}, r"3 x 3 x 3 nm.*too small.*At least 4 nm.*in nm\?"),
+    "ranges without a range": ({"--ranges": "none.rrng"}, r"none\.rrng holds no range.*Expected.*check"),
+    "an empty range file": ({"--ranges": "empty.rrng"}, r"empty\.rrng holds no range.*Expected.*check"),
+    "a missing range file": ({"--ranges": "missing.rrng"}, r"missing\.rrng cannot be read.*Expected the path"),
+    "a range file of an unknown kind": ({"--ranges": "table.txt"}, r"suffix '\.txt'.*Expected a \.rrng.*export"),
+    "ranges that range nothing": (
+        {"--ranges": "far.rrng"},
+        r"none of the 2000 ions of good\.pos.*from 7 to 13\.5 Da, the ranges from 80 to 91 Da.*Expected.*check",
+    ),
+    "a host that is not in the ranges": ({"--host": "Ni"}, r"Species Ni not among.*Found: Al, Li.*Choose"),
+    "a solute that is not in the ranges": ({"--solute": "Li,Sc"}, r"Species Sc not among.*Found: Al, Li.*Choose"),
+    "no solute": ({"--solute": " ,"}, r"at least one host and one solute.*found host \['Al'\] and solute \[\]"),
+    "a species in both roles": ({"--solute": "Al"}, r"no species may be both.*found"),
+    "a missing model file": ({"--model": "missing.aptmodel"}, r"missing\.aptmodel cannot be read.*Check the path"),
+    "a model that is not shipped": ({"--model": "nonsense"}, r"no shipped model 'nonsense'; shipped: cubes.*Give"),
+    "a model file that is none": ({"--model": "junk.aptmodel"}, r"junk\.aptmodel is damaged.*Expected.*fetch it again"),
+    "a model file cut short": ({"--model": "cut.aptmodel"}, r"cut\.aptmodel is damaged.*Expected.*fetch it again"),
+    "a model file with a flipped bit": (
+        {"--model": "flipped.aptmodel"},
+        r"flipped\.aptmodel is damaged.*Expected.*again",
+    ),
+    "an output folder in use": ({"--out": "."}, r"in use: it holds files.*Expected a new or empty folder.*Nothing"),
+    "an output folder that is a file": ({"--out": "good.pos"}, r"good\.pos is a file.*Nothing was changed"),
+    "an output folder below a file": ({"--out": "good.pos/out"}, r"good\.pos/out cannot be made.*Give a path"),
+}
+
+
+def arguments(inputs, changes):
+    """The command line of a run in which some arguments are wrong."""
+    chosen = {**GOOD, **changes}
+    words = [inputs / chosen.pop("file")]
+    for option, value in chosen.items():
+        is_path = option in ("--ranges", "--out") or value.endswith(".aptmodel")
+        words += [option, inputs / value if is_path else value]
+    return words
+
+
+def assert_one_message(result, message):
+    """One clear message on stderr, no traceback, an empty stdout."""
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.stderr
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("error:"))
+    assert re.search(message, line), line
+    assert line.endswith((".", "?")), line
+    assert result.stderr.rstrip().endswith(line), "the message is the last thing said"
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_ends_with_one_message_and_leaves_what_was_there(case, inputs, tmp_path):
+    changes, message = BAD[case]
+    before = contents(inputs)
+    given = arguments(inputs, {"--out": str(tmp_path / "out"), **changes})
+    assert_one_message(call("run", *given, "--workers", 0), message)
+    assert contents(inputs) == before
+    if case != "a specimen smaller than a cube":
+        assert list(tmp_path.iterdir()) == []
+    else:  # what is complete stays: the point store
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["points.zarr"]
+        open_store(tmp_path / "out" / "points.zarr").verify()
+
+
+@pytest.mark.parametrize("missing", ["--ranges", "--host", "--solute", "--out"])
+def test_a_missing_option_is_wrong_usage(missing, inputs, tmp_path):
+    given = {"--ranges": inputs / "good.rrng", "--host": "Al", "--solute": "Li", "--out": tmp_path / "out"}
+    del given[missing]
+    result = call("run", inputs / "good.pos", *(word for pair in given.items() for word in pair))
+    assert result.exit_code == 2
+    assert missing in result.stderr
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "message"),
+    [
+        (("ingest", "good.pos", "--ranges", "good.rrng", "--out", "good.rrng"), 1, r"stands at .*good\.rrng"),
+        (("ingest", "good.pos", "--ranges", "good.rrng", "--out", "no/such/a.zarr"), 1, r"no folder .*no/such"),
+        (("scan", "missing.zarr", *ALLOY, "--out", "s.zarr"), 1, r"no point store .*missing\.zarr"),
+        (("find", "missing.zarr", "missing.zarr", "--out", "f"), 1, r"no scan at .*missing\.zarr"),
+        (("info", "missing"), 1, r"no such file or folder .*missing"),
+        (("info", "table.txt"), 1, r"table\.txt is of no known kind"),
+        (("info", "cut.pos"), 1, r"cut\.pos is not complete"),
+        (("info", "."), 1, r"a folder without a zarr\.json"),
+        (("info", "--digest", "."), 1, r"a folder without a zarr\.json"),
+        (("export", "grid", "missing", "--to", "g.npz"), 1, r"no grid at .*missing"),
+        (("export", "grid", "missing", "--to", "g.txt"), 2, r"ends in \.npz"),
+        (("simulate", "--out", "s", "--size-nm", "-1", "5", "5"), 1, r"size.*found.*-1"),
+        (("simulate", "--out", "s", "--size-nm", "nan", "5", "5"), 1, r"size.*found.*nan"),
+        (("simulate", "--out", "good.pos"), 1, r"good\.pos is a file"),
+        (("dictionary", "--out", "d.zarr", "--preset", "nonsense"), 1, r"no preset 'nonsense'"),
+        (("dictionary", "--out", "good.pos"), 1, r"good\.pos exists"),
+        (("train", "missing.zarr", "--out", "m.txt"), 2, r"ends in \.aptmodel"),
+        (("model", "show", "nonsense"), 1, r"no shipped model"),
+        (("nonsense",), 2, r"No such command 'nonsense'"),
+        (("run", "good.pos", "--workers", "-1"), 2, r"--workers"),
+    ],
+)
+def test_every_verb_refuses_what_it_cannot_do(words, exit_code, message, inputs, monkeypatch):
+    monkeypatch.chdir(inputs)
+    before = contents(inputs)
+    result = call(*words)
+    assert result.exit_code == exit_code, result.output
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    assert re.search(message, " ".join(result.stderr.replace("│", " ").split())), result.stderr
+    assert contents(inputs) == before
+
+
+def test_a_scan_of_another_kind_of_store_names_both_kinds(ran, tmp_path):
+    out, _ = ran
+    before = contents(out)
+    assert_one_message(
+        call("find", out / "points.zarr", out / "grid.zarr", "--out", tmp_path / "f"),
+        r"grid\.zarr is of another kind: found 'aptstream-grid'.*expected 'aptstream-scan'.*Give",
+    )
+    assert_one_message(
+        call("scan", out / "points.zarr", *ALLOY, "--out", out / "scan.zarr", "--workers", 0),
+        r"scan\.zarr exists.*Give",
+    )
+    assert contents(out) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unexpected_error_is_not_hidden(inputs, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("aptstream.inspection.describe", broken)
+    assert isinstance(call("info", inputs / "good.pos").exception, ZeroDivisionError)
+
+
+# A run that is interrupted
+
+
+def interrupt(specimen, tmp_path, *, workers):
+    """Start a run of a long specimen, press Ctrl-C while it scans, and return how it ended."""
+    position, mass = read_pos(specimen / "specimen.pos")
+    copies = [position + np.array([20 * k, 0, 0], dtype="f4") for k in range(6)]
+    write_pos(tmp_path / "long.pos", np.concatenate(copies), np.tile(mass, len(copies)))
+    out = tmp_path / "out"
+    words = ["run", tmp_path / "long.pos", "--ranges", specimen / "specimen.rrng", *ALLOY, "--out", out]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "aptstream.cli", *map(str, words), "--workers", str(workers)],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while run.poll() is None and not list(out.glob(".scan.zarr.building-*/p_2nm/c.*")):
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all processes of the session
+        stdout, stderr = run.communicate()
+    finally:
+        run.kill()
+    return run.returncode, stdout, stderr, out
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.cluster)])
+def test_ctrl_c_ends_a_scan_with_a_message_and_no_half_written_scan(workers, specimen, tmp_path):
+    code, stdout, stderr, out = interrupt(specimen, tmp_path, workers=workers)
+    assert code == 130, stderr
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    assert "interrupted: nothing half-written was left" in stderr
+    assert [path.name for path in out.iterdir()] == ["points.zarr"]
+    open_store(out / "points.zarr").verify()
+
+
+# Worker processes, real data, and the demonstration
+
+
+@pytest.mark.cluster
+def test_the_digests_of_a_run_do_not_depend_on_the_workers(ran, specimen, tmp_path):
+    given = (specimen / "specimen.pos", "--ranges", specimen / "specimen.rrng", *ALLOY)
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        answer = json.loads(done("run", *given, "--out", out, "--workers", workers, "--json", "-"))
+        assert answer["n_particles"] == json.loads(ran[1].stdout)["n_particles"]
+        for what in ("points.zarr", "scan.zarr", "grid.zarr"):
+            assert digest_of(out / what) == digest_of(ran[0] / what)
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_silicon_without_visible_planes_has_no_particles_and_the_report_says_why(shared_data, tmp_path):
+    si = shared_data / "si"
+    given = (si / "Si.pos", "--ranges", si / "Si.RRNG", "--host", "Si", "--solute", "Cr", "--out", tmp_path / "si")
+    result = call("run", *given, "--workers", 2, "--json", "-")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert (answer["n_ions"], answer["n_particles"], answer["mean_radius_nm"]) == (945_211, 0, None)
+    assert "No lattice planes are visible" in answer["answer"]
+    assert "No lattice planes are visible" in (tmp_path / "si" / "report.html").read_text(encoding="utf-8")
+    header, *rows = (tmp_path / "si" / "particles.csv").read_text(encoding="utf-8").splitlines()
+    assert header.startswith("id,x_nm,y_nm,z_nm")
+    assert rows == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_demonstration_finds_what_it_hid(seed, tmp_path):
+    answer = json.loads(done("demo", "--seed", seed, "--out", tmp_path / "demo", "--workers", 0, "--json", "-"))
+    assert answer["recall_min_radius_nm"] == 2.0
+    assert answer["precision"] >= 0.95
+    assert answer["recall"] >= 0.9
+    assert answer["mean_radius_nm"] == pytest.approx(answer["truth_mean_radius_nm"], rel=0.25)
+    assert answer["volume_fraction"] == pytest.approx(answer["truth_volume_fraction"], rel=0.25)
+    assert {"simulate", "ingest", "scan", "find", "report"} <= set(answer["seconds"])
+    assert {path.suffix for path in (tmp_path / "demo").iterdir() if path.is_file()} >= {
+        ".pos",
+        ".rrng",
+        ".html",
+        ".csv",
+    }
+    assert load_model("cubes").digest[:12] in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
