@@ -46,11 +46,15 @@ if TYPE_CHECKING:
     from aptstream.scan.results import ScanStore as ScanStore
     from aptstream.scan.results import open_scan as open_scan
     from aptstream.scan.run import run_scan as run_scan
-    from aptstream.sdm.count import Cubes as Cubes
     from aptstream.sdm.count import SdmScan as SdmScan
     from aptstream.sdm.count import count_sdm as count_sdm
+    from aptstream.sdm.count import scan_sdms as scan_sdms
     from aptstream.sdm.dictionary import make_dictionary as make_dictionary
     from aptstream.sdm.image import contrast_images as contrast_images
+    from aptstream.sdm.image import grey_images as grey_images
+    from aptstream.sdm.image import standardised_images as standardised_images
+    from aptstream.sdm.kernel import CellBox as CellBox
+    from aptstream.sdm.window import Channels as Channels
     from aptstream.sdm.window import SdmWindow as SdmWindow
     from aptstream.simulate.particles import Particles as Particles
     from aptstream.simulate.particles import draw_particles as draw_particles
@@ -58,7 +62,7 @@ if TYPE_CHECKING:
     from aptstream.simulate.specimen import simulate_specimen as simulate_specimen
     from aptstream.simulate.truth import write_specimen as write_specimen
 
-    scan_sdms, sdm_dictionary = SdmScan, make_dictionary
+    sdm_dictionary = make_dictionary
 
 __version__ = "0.1.0"
 
@@ -79,13 +83,14 @@ _ROOMS = {
     "points": ("Box", "PointCloud", "Range", "RangeTable", "Roles", "Sphere"),
     "report": ("Summary", "report"),
     "scan": ("ScanStore", "open_scan", "run_scan", "scan"),
-    "sdm.count": ("Cubes", "SdmScan", "count_sdm", "scan_sdms"),
+    "sdm.count": ("SdmScan", "count_sdm", "scan_sdms"),
     "sdm.dictionary": ("sdm_dictionary",),
-    "sdm.image": ("contrast_images",),
-    "sdm.window": ("SdmWindow",),
+    "sdm.image": ("contrast_images", "grey_images", "standardised_images"),
+    "sdm.kernel": ("CellBox",),
+    "sdm.window": ("Channels", "SdmWindow"),
     "simulate": ("Particles", "Settings", "draw_particles", "simulate_specimen", "write_specimen"),
 }
-_NAME_AT_HOME = {"scan_sdms": "SdmScan", "sdm_dictionary": "make_dictionary"}
+_NAME_AT_HOME = {"sdm_dictionary": "make_dictionary"}
 _HOME = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for name in names}
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (all are strings)

@@ -1,6 +1,6 @@
-"""What one cube's SDM costs when all overlapping cubes are counted together, beside four ways to count cube by cube.
+"""What a cube's SDM costs when all overlapping cubes are counted together, beside four ways to count one by one.
 
-All figures are process CPU time, medians, measured in one run on one thread. Rivals, each counting the pairs of one cube
+All figures are process CPU time, medians, measured in one run on one thread. Each rival counts the pairs of one cube
 of the same ions into the same bins:
 
 * numpy: broadcasting and histogram2d, what most people write;
@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,8 @@ def cpu_seconds(work: Callable[[], object], repeats: int) -> float:
 def scan(task: Task, cloud: PointCloud, size: int, how: str = INSTRUCTIONS[-1]) -> None:
     """Count all cubes: from ions in memory to finished images."""
     box = CellBox((0, 0, 0), (0, 0, 0), (size, size, size))
-    counted = SdmScan(cloud, task.channels, task.window, box=box, edges=[task.edge], instructions=how)
+    way = type("Way", (SdmScan,), {"instructions": how})
+    counted = way(cloud, task.channels, task.window, box=box, edges=[task.edge])
     if task.as_input:
         n_host, n_solute = counted.n_ions(task.edge)
     for batch in counted:
@@ -178,7 +180,8 @@ def growth(size: int, repeats: int) -> None:
     """Exponent of CPU time against the number of cubes."""
     task = TASKS[3]
     sizes = (max(size // 2, 12), size)
-    times = [cpu_seconds(lambda n=n, c=specimen(33, n): scan(task, c, n), repeats) for n in sizes]  # type: ignore[misc]
+    clouds = [specimen(33, n) for n in sizes]
+    times = [cpu_seconds(partial(scan, task, cloud, n), repeats) for cloud, n in zip(clouds, sizes, strict=True)]
     cubes = [(n - task.edge + 1) ** 3 for n in sizes]
     line("sdm.linear", float(np.log(times[1] / times[0]) / np.log(cubes[1] / cubes[0])), "exponent", sizes_nm=sizes)
 

@@ -12,7 +12,8 @@ cdef extern from "sdm_kernel.h" nogil:
         SDM_MAX_EDGES
 
     ctypedef struct sdm_volume:
-        int nx, ny, nz, slices, reach, ext_x, ext_y, ext_z, kind, n_z, n_lat, n_image, instructions, wide, n_sets, by_table
+        int nx, ny, nz, slices, reach, ext_x, ext_y, ext_z, kind, n_z, n_lat, n_image
+        int instructions, wide, n_sets, by_table
         float y_limit, radius2
         int32_t table[SDM_TABLE]
         const float *x
@@ -32,7 +33,8 @@ cdef extern from "sdm_kernel.h" nogil:
     void sdm_scan_step(const sdm_volume *v, const sdm_tile *tiles, int n_tiles, void *hook, int x_cell) noexcept
     int sdm_take(const sdm_volume *v, void *counters, int64_t n, uint32_t *out) noexcept
     void sdm_count(const sdm_volume *v, int64_t n, uint32_t *image) noexcept
-    void sdm_contrast(const uint32_t *counts, const float *fraction, int64_t n, int n_z, int n_lat, float *out) noexcept
+    void sdm_contrast(const uint32_t *counts, const float *fraction, int64_t n, int n_z, int n_lat,
+                      float *out) noexcept
     void sdm_standardise(const uint32_t *counts, int64_t n, int n_z, int n_lat, float *out) noexcept
 
 PAD = SDM_PAD
@@ -47,9 +49,9 @@ def place(const float[:, ::1] position, const signed char[::1] group, const doub
           const int64_t[::1] low, const int64_t[::1] shape, int64_t[::1] key, int32_t[:, ::1] fine):
     """The one place where nm become whole numbers: floor((position - origin) * per_nm), in float64.
 
-    frame: origin, cells per nm (slices per nm along z), fine units per nm; low: first cell (slice along z), and first fine
-    unit; shape: cells (slices along z). key: number of the slice, -1 for ions of no group or outside. Returns whether a
-    coordinate was no finite number.
+    frame: origin, cells per nm (slices per nm along z), fine units per nm; low: first cell (slice along z), and first
+    fine unit; shape: cells (slices along z). key: number of the slice, -1 for ions of no group or outside. Returns
+    whether a coordinate was no finite number.
     """
     cdef Py_ssize_t i
     cdef int axis, inside, broken = 0
@@ -111,7 +113,7 @@ def gather(const int64_t[::1] order, const int64_t[::1] key, const int32_t[:, ::
            const int32_t[::1] added, numbers, float[:, ::1] xy, int32_t[:, ::1] z_tags):
     """Sorted columns for the kernel: x, y in bins; z in units, tag, label.
 
-    added: what a label adds to the bin of a pair. numbers: slices in a column of cells, slices in a cell, bins of a cube.
+    added: what a label adds to the bin of a pair. numbers: slices in a column and in a cell, bins of a cube.
     """
     cdef Py_ssize_t k
     cdef int64_t ion, column, slices, image
@@ -150,7 +152,8 @@ cdef class Volume:
         for k in range(SDM_TABLE):
             self.v.table[k] = table[k]
         (self.v.nx, self.v.ny, self.v.nz, self.v.slices, self.v.reach, self.v.ext_x, self.v.ext_y, self.v.ext_z,
-         self.v.kind, self.v.n_z, self.v.n_lat, self.v.n_image, self.v.instructions, self.v.n_sets, self.v.by_table) = numbers
+         self.v.kind, self.v.n_z, self.v.n_lat, self.v.n_image,
+         self.v.instructions, self.v.n_sets, self.v.by_table) = numbers
         self.v.y_limit, self.v.radius2 = limits
 
     def step(self, tiles, buffers, unsigned char[::1] hook, int x_cell, bint wide):

@@ -30,7 +30,7 @@ def sdm(position, group, window, channels, origin=(0, 0, 0)):
 
 
 def cubes_of(position, group, window, channels, *, box, edge):
-    """SDMs of all cubes of a box of cells at (0, 0, 0), each counted on its own: (cx, cy, cz, channels, rows, columns)."""
+    """SDMs of all cubes of a box of cells, each counted on its own: (cx, cy, cz, channels, rows, columns)."""
     cell = np.floor((position.astype(np.float64) - box.origin_nm) * (1 / box.stride_nm)).astype(int)
     n = box.n_cubes(edge)
     out = np.zeros((*n, len(channels.pairs), *window.shape), dtype=np.uint32)

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aptstream import _sdm
+from aptstream.cloud.store import PointStore
 from aptstream.errors import PlanError
-from aptstream.points import PointCloud, Triple
+from aptstream.points import Box, PointCloud, Triple
 from aptstream.sdm.kernel import (
     INSTRUCTIONS,
+    MAX_EDGES,
     MAX_IONS_PER_CUBE,
     MAX_IONS_PER_ROW,
     SLICES,
@@ -73,6 +74,12 @@ class SdmScan:
         Label sets counted together instead of the groups: whether each ion of the cloud is a solute in each of k sets,
         such as random permutations of the true one. All other ions of a group count as host.
 
+    Attributes
+    ----------
+    instructions : str
+        How to count, one of `aptstream.sdm.kernel.INSTRUCTIONS`: the fastest, unless a subclass says otherwise. The
+        counts are the same.
+
     Raises
     ------
     PlanError
@@ -94,6 +101,8 @@ class SdmScan:
     [(2, 2, 3, 75, 1), (2, 2, 3, 75, 1)]
     """
 
+    instructions = INSTRUCTIONS[-1]
+
     def __init__(
         self,
         cloud: PointCloud,
@@ -103,7 +112,6 @@ class SdmScan:
         box: CellBox,
         edges: Sequence[int],
         sets: npt.NDArray[np.bool_] | None = None,
-        instructions: str = INSTRUCTIONS[-1],
     ) -> None:
         self.edges = tuple(sorted(set(edges), reverse=True))
         self.window, self.box = window, box
@@ -123,7 +131,7 @@ class SdmScan:
             )
         self._wide = int(_windows(every, (1, self.edges[0], 1)).max()) > MAX_IONS_PER_ROW
         self._volume = make_volume(
-            ions, self._tags, window, cells=box.shape, shape=self._shape, instructions=instructions
+            ions, self._tags, window, cells=box.shape, shape=self._shape, instructions=self.instructions
         )
         self._n_groups = len(channels.groups)
 
@@ -134,10 +142,8 @@ class SdmScan:
         -------
         ndarray of int64, (groups or sets, cubes in x, in y, in z)
         """
-        if self._solute is None:
-            members = [self._group == g for g in range(self._n_groups)]
-        else:
-            members = list(self._solute.T)
+        groups = [self._group == g for g in range(self._n_groups)]
+        members = groups if self._solute is None else list(self._solute.T)
         return np.stack([_windows(self._cell_counts(member), (edge,) * 3) for member in members])
 
     def _cell_counts(self, member: npt.NDArray[np.bool_] | slice) -> npt.NDArray[np.int64]:
@@ -261,10 +267,48 @@ def count_sdm(
     return image.reshape(tags.n_channels, *window.shape)
 
 
+def scan_sdms(
+    store: PointStore, channels: Channels, window: SdmWindow, *, region: Box | None = None, edges: Sequence[int] = (4,)
+) -> SdmScan:
+    """Read a region of a point store and count the SDMs of all cubes in it, batch by batch.
+
+    Parameters
+    ----------
+    store : PointStore
+        The ions.
+    channels : Channels
+        Which pairs are counted.
+    window : SdmWindow
+        Offsets and bins.
+    region : Box, optional
+        Part of the specimen in nm; all cells that it touches are read. The whole specimen where it is not given.
+    edges : sequence of int
+        Cube edges in nm; the stride is 1 nm.
+
+    Returns
+    -------
+    SdmScan
+        Iterate over it for `Batch` objects.
+
+    Raises
+    ------
+    PlanError
+        As `SdmScan`.
+    StoreError
+        If the store is damaged.
+    """
+    low, high = (0, 0, 0), store.shape_cells
+    if region is not None:
+        low, high = store.lattice.cells_of(region.low, region.high)
+    x, y, z = (b - a for a, b in zip(low, high, strict=True))
+    box = CellBox(store.origin_nm, low, (x, y, z))
+    return SdmScan(store.read(low, high), channels, window, box=box, edges=edges)
+
+
 def _check_edges(edges: tuple[int, ...], box: CellBox) -> None:
     """Refuse cubes that do not fit."""
-    if not edges or len(edges) > _sdm.MAX_EDGES or min(edges) < 1:
-        raise PlanError(f"One to {_sdm.MAX_EDGES} cube edges of at least one cell are needed, found {edges}.")
+    if not edges or len(edges) > MAX_EDGES or min(edges) < 1:
+        raise PlanError(f"One to {MAX_EDGES} cube edges of at least one cell are needed, found {edges}.")
     if min(box.n_cubes(edges[0])) < 1:
         size = " x ".join(f"{n * box.stride_nm:g}" for n in box.shape)
         raise PlanError(

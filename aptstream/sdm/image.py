@@ -49,10 +49,10 @@ def contrast_images(counts: Counts, n_host: npt.ArrayLike, n_solute: npt.ArrayLi
 
 
 def standardised_images(counts: Counts) -> npt.NDArray[np.float32]:
-    r"""Counts in units of their counting noise: :math:`(c - \bar c) / \sqrt{\bar c + 1}`.
+    r"""Express counts in units of their counting noise: :math:`(c - \bar c) / \sqrt{\bar c + 1}`.
 
-    The mean goes over the rows (offsets along z) of a column, each channel by itself: unlike a picture scaled by its own
-    maximum, the image keeps how much the counts say.
+    The mean goes over the rows (offsets along z) of a column, each channel by itself. Unlike a picture scaled by its
+    own maximum, the image keeps how much the counts say.
 
     Parameters
     ----------
@@ -99,4 +99,5 @@ def grey_images(counts: Counts) -> npt.NDArray[np.uint8]:
     """
     image = full_image(counts).astype(np.float32)
     most = np.maximum(image.max(axis=(1, 2), keepdims=True), 1)
-    return np.rint(image * (255 / most)).astype(np.uint8)
+    grey: npt.NDArray[np.uint8] = np.rint(image * (255 / most)).astype(np.uint8)
+    return grey

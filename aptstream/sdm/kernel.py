@@ -28,6 +28,8 @@ MAX_IONS_PER_ROW = 255
 SLICES = 8
 #: Largest number of label sets counted together: a label has 32 bits.
 MAX_SETS = 30
+#: Largest number of cube edges counted together.
+MAX_EDGES = _sdm.MAX_EDGES
 #: Ways to count, slowest first; all give the same counts. The fastest that the processor has is used.
 INSTRUCTIONS = ("plain", "avx2", "avx512")[: _sdm.BEST_INSTRUCTIONS + 1]
 

@@ -10,7 +10,7 @@ The definition, exact to the integer, that every counter in this package follows
    Kind ``zx``: column ``floor((dx + 128 * bins_lateral) / 256)`` from 0 to below `bins_lateral`; a pair in one plane
    (dz = 0) is taken in the direction in which dx >= 0.
 4. Optional limits: ``|dy| < y_limit_nm``, in whole units; and a distance in 3D, in whole sixteenths of a bin.
-5. Which pairs are counted into which channel is told by `Channels`; the default is host–host, host–solute, solute–solute.
+5. Which pairs are counted into which channel is told by `Channels`, such as host–host, host–solute, solute–solute.
 
 The other half of the map, dz < 0, is the same image turned by 180° (an SDM is centro-symmetric), see `full_image`.
 """
@@ -161,7 +161,11 @@ class Channels:
                 f"An SDM takes one to {len(LABELS)} groups of species without overlap, found {self.groups}."
             )
         named = {tuple(sorted(pair)) for pair in self.pairs}
-        if not self.pairs or len(named) < len(self.pairs) or not all(0 <= g < len(self.groups) for p in named for g in p):
+        if (
+            not self.pairs
+            or len(named) < len(self.pairs)
+            or not all(0 <= g < len(self.groups) for p in named for g in p)
+        ):
             raise PlanError(f"Channels name each pair of groups once, by number, found {self.pairs}.")
 
     @classmethod

@@ -18,6 +18,7 @@ from aptstream.scan.plan import plan_scan
 from aptstream.scan.score import score_brick
 from aptstream.sdm.count import count_sdm
 from aptstream.sdm.image import contrast_images
+from aptstream.sdm.window import Channels
 from aptstream.simulate import Alloy
 
 TABLE = Alloy().ranges
@@ -63,7 +64,7 @@ def test_every_cube_is_judged_as_if_it_were_alone(edge, store, scores, model, ro
         if n_host + n_solute < judge.min_ions:
             assert np.isnan(scores[edge].p[corner])
             continue
-        counts = count_sdm(cloud, roles, judge.window, origin_nm=store.origin_nm)
+        counts = count_sdm(cloud, Channels.of_roles(roles), judge.window, origin_nm=store.origin_nm)
         images.append(contrast_images(counts[None], [n_host], [n_solute])[0])
         valid.append(corner)
     assert 0 < len(valid) < len(corners), "the specimen must hold valid and invalid cubes"
@@ -75,7 +76,9 @@ def test_a_cube_is_judged_by_the_pairs_that_plain_loops_count(store, scores, mod
     judge, role = model.judge(2), roles.of(store.species_names)
     corner = tuple(map(int, np.argwhere(np.isfinite(scores[2].p))[0]))
     cloud = ions_of(store, corner, 2)
-    counts = naive.sdm(cloud.position, role[cloud.species], judge.window, store.origin_nm).astype(np.float64)
+    channels = Channels.of_roles(roles)
+    group = channels.group_of(store.species_names)[cloud.species]
+    counts = naive.sdm(cloud.position, group, judge.window, channels, store.origin_nm).astype(np.float64)
     c = (role[cloud.species] == 1).sum() / (role[cloud.species] != 2).sum()
     host_host, host_solute, solute_solute = counts
     contrast = (1 - c) ** 2 * solute_solute - c * (1 - c) * host_solute + c**2 * host_host

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from aptstream.errors import PlanError, RangingError
-from aptstream.points import PointCloud, Roles
-from aptstream.sdm.count import SdmScan, count_sdm
+from aptstream.points import Box, PointCloud, Roles
+from aptstream.sdm.count import SdmScan, count_sdm, scan_sdms
 from aptstream.sdm.kernel import INSTRUCTIONS, CellBox
 from aptstream.sdm.window import Channels, SdmWindow, full_image
 
@@ -85,16 +85,19 @@ def test_every_cube_of_a_scan_equals_the_naive_loop(data, window, channels, how,
     origin = data.draw(st.sampled_from([(0.0, 0.0, 0.0), (-12.0, 5.0, -80.0)]))
     cloud = moved_to(data.draw(clouds(tuple(n * stride for n in shape))), origin)
     box, group = CellBox(origin, (0, 0, 0), shape, stride), group_of(cloud, channels)
-    found = scan_all(cloud, window, box, edges, channels=channels, instructions=how)
+    found = scan_all(cloud, window, box, edges, channels=channels, how=how)
     for edge in edges:
         expected = naive.cubes_of(cloud.position, group, window, channels, box=box, edge=edge)
         np.testing.assert_array_equal(found[edge], expected)
 
 
-def scan_all(cloud, window, box, edges=(4,), channels=ROLES, **options):
-    """Counts of all cubes: {edge: array}."""
-    scan = SdmScan(cloud, channels, window, box=box, edges=edges, **options)
-    sets = options.get("sets")
+def way_to_scan(how):
+    return type("Way", (SdmScan,), {"instructions": how})
+
+
+def scan_all(cloud, window, box, edges=(4,), *, channels=ROLES, sets=None, how=INSTRUCTIONS[-1]):
+    """Counts of all cubes: {edge: array}; every cube comes once."""
+    scan = way_to_scan(how)(cloud, channels, window, box=box, edges=edges, sets=sets)
     leading = (len(channels.pairs),) if sets is None else (sets.shape[1], 3)
     out = {e: np.zeros((*box.n_cubes(e), *leading, *window.shape), dtype=np.uint32) for e in edges}
     seen = {e: np.zeros(box.n_cubes(e), dtype=int) for e in edges}
@@ -122,7 +125,7 @@ WINDOWS = [
 @pytest.mark.parametrize("window", WINDOWS, ids=lambda w: w.kind)
 def test_a_scan_equals_free_regions_at_real_density(window, how):
     cloud = dense_cloud()
-    counts = scan_all(cloud, window, BOX, instructions=how)[4]
+    counts = scan_all(cloud, window, BOX, how=how)[4]
     ions = SdmScan(cloud, ROLES, window, box=BOX, edges=[4]).n_ions(4)
     for cube in [(0, 0, 0), (3, 2, 5), (5, 5, 5)]:
         inside = ((cloud.position >= cube) & (cloud.position < np.array(cube) + 4)).all(axis=1)
@@ -134,7 +137,7 @@ def test_a_scan_equals_free_regions_at_real_density(window, how):
 @pytest.mark.parametrize("edges", [(8,), (8, 5, 2, 1)])
 def test_all_ways_to_count_agree_for_large_cubes(edges):
     cloud, window = dense_cloud(), SdmWindow("rhoz", 2.1, 21, 3.0, 13)
-    ways = [scan_all(cloud, window, BOX, edges, instructions=how) for how in INSTRUCTIONS]
+    ways = [scan_all(cloud, window, BOX, edges, how=how) for how in INSTRUCTIONS]
     for edge in edges:
         for other in ways[1:]:
             np.testing.assert_array_equal(other[edge], ways[0][edge])
@@ -152,17 +155,19 @@ def test_tiles_boxes_and_order_of_ions_do_not_matter(monkeypatch):
 
 
 @pytest.mark.parametrize("how", INSTRUCTIONS)
-@pytest.mark.parametrize("window", [WINDOWS[1], SdmWindow("zx", 0.7, 10, 0.7, 20, y_limit_nm=0.5)], ids=lambda w: w.kind)
+@pytest.mark.parametrize(
+    "window", [WINDOWS[1], SdmWindow("zx", 0.7, 10, 0.7, 20, y_limit_nm=0.5)], ids=lambda w: w.kind
+)
 def test_label_sets_counted_together_equal_scans_of_each(window, how):
     cloud, box = dense_cloud(n=2500, size=6.0), CellBox((0, 0, 0), (0, 0, 0), (6, 6, 6))
     rng = np.random.default_rng(5)
     ranged = cloud.species > 0
     sets = np.stack([(rng.random(len(cloud)) < share) & ranged for share in (0.0, 0.1, 0.5, 1.0)], axis=1)
     every = Channels((("Al", "Li", "Mg", "Zn", "H"),), ((0, 0),))
-    together = scan_all(cloud, window, box, (4, 2), channels=every, sets=sets, instructions=how)
+    together = scan_all(cloud, window, box, (4, 2), channels=every, sets=sets, how=how)
     for k in range(sets.shape[1]):
         relabelled = cloud_of(cloud.position, np.where(ranged, 1 + sets[:, k], 0))
-        for edge, counts in scan_all(relabelled, window, box, (4, 2), instructions=how).items():
+        for edge, counts in scan_all(relabelled, window, box, (4, 2), how=how).items():
             np.testing.assert_array_equal(together[edge][:, :, :, k], counts)
     scan = SdmScan(cloud, every, window, box=box, edges=[4], sets=sets)
     assert scan.n_ions(4).shape == (4, 3, 3, 3)
@@ -199,7 +204,7 @@ def test_a_16_bit_counter_that_is_full_is_counted_again_with_32_bits(how, monkey
         "_scan_tile",
         lambda self, tile, *, wide, first=0: started.append(wide) or scan_tile(self, tile, wide=wide, first=first),
     )
-    counts = scan_all(cloud, window, box, instructions=how)[4]
+    counts = scan_all(cloud, window, box, how=how)[4]
     assert counts.max() > 65535
     assert started == [False, True]
     for cube in np.ndindex(3, 3, 3):
@@ -236,9 +241,7 @@ def test_the_full_image_equals_its_rotation():
     assert image.shape == (3, 150, 150)
 
 
-@pytest.mark.parametrize(
-    "window", [*WINDOWS[:2], SdmWindow("zx", 0.7, 75, 0.7, 150)], ids=lambda w: w.kind
-)
+@pytest.mark.parametrize("window", [*WINDOWS[:2], SdmWindow("zx", 0.7, 75, 0.7, 150)], ids=lambda w: w.kind)
 def test_whole_number_bins_differ_from_float64_bins_for_less_than_one_percent(window):
     cloud = dense_cloud(n=1500, size=4.0)
     p = cloud.position[cloud.species == 1].astype(np.float64)
@@ -330,3 +333,18 @@ def test_impossible_windows_are_refused(fields, words):
 def test_impossible_channels_are_refused(groups, pairs):
     with pytest.raises(PlanError):
         Channels(groups, pairs)
+
+
+def test_scanning_a_store_equals_scanning_its_ions(specimen_store, roles):
+    channels, window = Channels.of_roles(roles), WINDOWS[1]
+    region = Box(specimen_store.origin_nm, tuple(a + 7.0 for a in specimen_store.origin_nm))
+    scan = scan_sdms(specimen_store, channels, window, region=region, edges=(4, 2))
+    box = CellBox(specimen_store.origin_nm, (0, 0, 0), scan.box.shape)
+    cloud = specimen_store.query(region)
+    assert min(scan.box.shape) >= 7
+    inside = scan_all(specimen_store.read((0, 0, 0), scan.box.shape), window, box, (4, 2), channels=channels)
+    for batch in scan:
+        np.testing.assert_array_equal(batch.counts, inside[batch.edge][batch.place])
+    assert scan.n_ions(4).sum() > 0 < len(cloud)
+    whole = scan_sdms(specimen_store, channels, window)
+    assert whole.box.shape == specimen_store.shape_cells

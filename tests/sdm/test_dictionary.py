@@ -13,7 +13,7 @@ from aptstream.sdm import dictionary
 from aptstream.sdm.count import count_sdm
 from aptstream.sdm.dictionary import draw_settings, make_dictionary, open_dictionary, sample_cubes
 from aptstream.sdm.image import contrast_images
-from aptstream.sdm.window import SdmWindow
+from aptstream.sdm.window import Channels, SdmWindow
 from aptstream.simulate import Settings, simulate_specimen, voxel_fraction
 
 L12 = Crystal("L12", 0.405)
@@ -107,7 +107,7 @@ def test_an_image_is_that_of_its_cube_alone(monkeypatch):
         for k in (0, 17, len(corners) - 1):
             cube = cloud[Box(corners[k], tuple(c + edge for c in corners[k])).contains(cloud.position)]
             solute = int((cube.species >= 2).sum())
-            counts = count_sdm(cube, roles, WINDOWS[edge])[None]
+            counts = count_sdm(cube, Channels.of_roles(roles), WINDOWS[edge])[None]
             image = contrast_images(counts, [int((cube.species == 1).sum())], [solute])[0]
             np.testing.assert_array_equal(of_edge.image[k], image)
 
