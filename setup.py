@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -20,14 +21,14 @@ def kernel(name: str, *c_sources: str) -> Extension:
         f"aptstream.{name}",
         sources=[f"ext/{name}.pyx", *(f"ext/{source}" for source in c_sources)],
         include_dirs=["ext"],
-        depends=["ext/sdm_kernel.h"],
+        depends=sorted(map(str, Path("ext").glob("*.h"))),
         extra_compile_args=FLAGS,
     )
 
 
 setup(
     ext_modules=cythonize(
-        [kernel("_sdm", "sdm_kernel.c"), kernel("_kdtree"), kernel("_ions")],
+        [kernel("_sdm", "sdm_kernel.c"), kernel("_field"), kernel("_kdtree"), kernel("_ions")],
         include_path=["ext"],
         build_dir="build",
         compiler_directives={

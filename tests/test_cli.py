@@ -406,7 +406,7 @@ def test_an_unexpected_error_is_not_hidden(inputs, monkeypatch):
 def interrupt(specimen, tmp_path, *, workers):
     """Start a run of a long specimen, press Ctrl-C while it scans, and return how it ended."""
     position, mass = read_pos(specimen / "specimen.pos")
-    copies = [position + np.array([20 * k, 0, 0], dtype="f4") for k in range(6)]
+    copies = [position + np.array([20 * i, 20 * j, 0], dtype="f4") for i in range(5) for j in range(3)]
     write_pos(tmp_path / "long.pos", np.concatenate(copies), np.tile(mass, len(copies)))
     out = tmp_path / "out"
     words = ["run", tmp_path / "long.pos", "--ranges", specimen / "specimen.rrng", *ALLOY, "--out", out]
@@ -421,6 +421,7 @@ def interrupt(specimen, tmp_path, *, workers):
     try:
         while run.poll() is None and not list(out.glob(".scan.zarr.building-*/p_2nm/c.*")):
             time.sleep(0.01)
+        assert run.poll() is None, f"the run ended before it could be interrupted: {run.communicate()}"
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all processes of the session
         stdout, stderr = run.communicate()
     finally:

@@ -103,9 +103,12 @@ def run_task(plan: ScanPlan, task: Task, folder: str) -> int:
     scores = score_brick(plan, task)
     try:
         write_scores(folder, task.low, scores)
-    finally:
-        if not Path(folder, "zarr.json").exists():  # the scan was given up meanwhile, and its folder just came back
-            discard(Path(folder))
+    except Exception:
+        if Path(folder, "zarr.json").exists():
+            raise
+    if not Path(folder, "zarr.json").exists():  # the scan was given up meanwhile: nobody waits for this task
+        discard(Path(folder))  # which may just have brought a part of its folder back
+        return 0
     n = 1
     for a, b, end in zip(task.low, task.high, plan.shape, strict=True):
         n *= max(min(b, end - plan.edges[0] + 1) - a, 0)

@@ -1,0 +1,28 @@
+"""Types of the compiled kernels in ``ext/_field.pyx``."""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+def smooth(grid: Floats, scratch: Floats, half: Floats) -> None: ...
+def locate(
+    position: Floats,
+    role: npt.NDArray[np.int8],
+    corner: npt.NDArray[np.float64],
+    shape: npt.NDArray[np.int64],
+    per_nm: float,
+    period: float,
+    cell: npt.NDArray[np.int32],
+    phase: Floats,
+) -> None: ...
+def count(cell: npt.NDArray[np.int32], role: npt.NDArray[np.int8], every: Floats, solutes: Floats) -> None: ...
+def deposit(
+    cell: npt.NDArray[np.int32],
+    role: npt.NDArray[np.int8],
+    cosine: Floats,
+    sine: Floats,
+    fraction: Floats,
+    out: Floats,
+) -> None: ...
+def power(real: Floats, imaginary: Floats, noise: Floats, height: float, out: Floats) -> None: ...
