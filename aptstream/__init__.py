@@ -49,9 +49,12 @@ if TYPE_CHECKING:
     from aptstream.sdm.count import SdmScan as SdmScan
     from aptstream.sdm.count import count_sdm as count_sdm
     from aptstream.sdm.count import scan_sdms as scan_sdms
+    from aptstream.sdm.darkfield import dark_field as dark_field
+    from aptstream.sdm.darkfield import fit_period as fit_period
     from aptstream.sdm.dictionary import make_dictionary as make_dictionary
     from aptstream.sdm.image import contrast_images as contrast_images
     from aptstream.sdm.image import grey_images as grey_images
+    from aptstream.sdm.image import scan_images as scan_images
     from aptstream.sdm.image import standardised_images as standardised_images
     from aptstream.sdm.kernel import CellBox as CellBox
     from aptstream.sdm.window import Channels as Channels
@@ -84,8 +87,9 @@ _ROOMS = {
     "report": ("Summary", "report"),
     "scan": ("ScanStore", "open_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms"),
+    "sdm.darkfield": ("dark_field", "fit_period"),
     "sdm.dictionary": ("sdm_dictionary",),
-    "sdm.image": ("contrast_images", "grey_images", "standardised_images"),
+    "sdm.image": ("contrast_images", "grey_images", "scan_images", "standardised_images"),
     "sdm.kernel": ("CellBox",),
     "sdm.window": ("Channels", "SdmWindow"),
     "simulate": ("Particles", "Settings", "draw_particles", "simulate_specimen", "write_specimen"),

@@ -11,7 +11,8 @@ of the same ions into the same bins:
     OMP_NUM_THREADS=1 python bench/bench_sdm.py [--size 40] [--repeats 3]
 
 prints one JSON object a line. `sdm.portable` is the plain form of the scan against the fastest this processor has;
-`sdm.linear` is the exponent of growth with volume; `sdm.threads` how much faster two threads are than one.
+`sdm.edges_4_3_2` and `sdm.label_sets_5` are several scans in one pass; `sdm.linear` is the exponent of growth;
+`sdm.threads` how much faster two threads are than one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from scipy.spatial import cKDTree
 
 from aptstream.points import PointCloud, Roles
 from aptstream.sdm.count import SdmScan, count_sdm
-from aptstream.sdm.image import contrast_images
+from aptstream.sdm.image import scan_images
 from aptstream.sdm.kernel import INSTRUCTIONS, CellBox
 from aptstream.sdm.window import Channels, SdmWindow
 
@@ -84,12 +85,8 @@ def scan(task: Task, cloud: PointCloud, size: int, how: str = INSTRUCTIONS[-1]) 
     box = CellBox((0, 0, 0), (0, 0, 0), (size, size, size))
     way = type("Way", (SdmScan,), {"instructions": how})
     counted = way(cloud, task.channels, task.window, box=box, edges=[task.edge])
-    if task.as_input:
-        n_host, n_solute = counted.n_ions(task.edge)
-    for batch in counted:
-        if task.as_input:
-            images = batch.counts.reshape(-1, *batch.counts.shape[2:])
-            contrast_images(images, n_host[batch.place].ravel(), n_solute[batch.place].ravel())
+    for _ in scan_images(counted, "contrast") if task.as_input else counted:
+        pass
 
 
 def offsets(task: Task, p: Positions, solute: npt.NDArray[np.bool_], pairs: tuple[Positions, Positions]) -> None:
@@ -176,6 +173,24 @@ def measure(task: Task, size: int, repeats: int) -> None:
         line("sdm.portable", 1e6 * plain, "us/cube", of=task.name, **about)
 
 
+def together(size: int, repeats: int) -> None:
+    """Several cube edges, and several label sets, in one pass against one scan after another."""
+    task, cloud, box = TASKS[3], specimen(33, size), CellBox((0, 0, 0), (0, 0, 0), (size, size, size))
+    edges, rng = (4, 3, 2), np.random.default_rng(3)
+    sets = np.stack([rng.permutation(cloud.species == 2) for _ in range(5)], axis=1)
+
+    def consume(some: list[int], **options: npt.NDArray[np.bool_]) -> None:
+        for _ in SdmScan(cloud, ROLES if "sets" not in options else ALL, task.window, box=box, edges=some, **options):
+            pass
+
+    one_pass = cpu_seconds(lambda: consume(list(edges)), repeats)
+    apart = sum(cpu_seconds(partial(consume, [edge]), repeats) for edge in edges)
+    line("sdm.edges_4_3_2", one_pass, "s", rival="three scans", rival_value=apart, ratio=round(apart / one_pass, 3))
+    one_pass = cpu_seconds(lambda: consume([2], sets=sets), repeats)
+    apart = 5 * cpu_seconds(lambda: consume([2]), repeats)
+    line("sdm.label_sets_5", one_pass, "s", rival="five scans", rival_value=apart, ratio=round(apart / one_pass, 3))
+
+
 def growth(size: int, repeats: int) -> None:
     """Exponent of CPU time against the number of cubes."""
     task = TASKS[3]
@@ -215,6 +230,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for task in TASKS:
         measure(task, arguments.size, arguments.repeats)
+    together(max(arguments.size // 2, 12), arguments.repeats)
     growth(arguments.size, arguments.repeats)
     two_threads(max(arguments.size // 2, 12), arguments.repeats)
 

@@ -412,7 +412,7 @@ def interrupt(specimen, tmp_path, *, workers):
     words = ["run", tmp_path / "long.pos", "--ranges", specimen / "specimen.rrng", *ALLOY, "--out", out]
     run = subprocess.Popen(
         [sys.executable, "-m", "aptstream.cli", *map(str, words), "--workers", str(workers)],
-        cwd=Path(__file__).parents[1],
+        cwd=tmp_path,  # not the checkout: its aptstream/ has no compiled modules
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

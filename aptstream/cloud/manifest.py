@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from importlib import metadata
@@ -11,13 +10,13 @@ from typing import Any
 
 from aptstream.cloud.lattice import BRICK_NM, CELL_NM, Lattice
 from aptstream.errors import RangingError, StoreError
-from aptstream.io.arrays import damaged, load_metadata
+from aptstream.io.arrays import damaged
 from aptstream.io.digest import canonical_json
+from aptstream.io.seal import load_sealed, sealed
 from aptstream.points import Range, RangeTable
 
 FORMAT = "aptstream-points"
 FORMAT_VERSION = 1
-_SEAL = "manifest_sha256"
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ class Manifest:
         -------
         dict
         """
-        attributes = {**self.defining(), **provenance, "software": f"aptstream {_version()}"}
-        return {**attributes, _SEAL: _seal(attributes)}
+        return sealed({**self.defining(), **provenance, "software": f"aptstream {_version()}"})
 
 
 def read_manifest(store: Path) -> tuple[Manifest, dict[str, Any]]:
@@ -100,27 +98,15 @@ def read_manifest(store: Path) -> tuple[Manifest, dict[str, Any]]:
     """
     if not store.is_dir():
         raise StoreError(f"There is no point store {store}. Expected the folder that 'ingest' made: check its name.")
-    group = load_metadata(store)
-    attributes = group.get("attributes")
-    if group.get("zarr_format") != 3 or group.get("node_type") != "group" or not isinstance(attributes, dict):
-        raise damaged(store, "it is no Zarr group of format 3", "the folder that 'ingest' made")
-    if attributes.get("format") != FORMAT:
-        found = ascii(attributes.get("format"))[:80]
-        raise damaged(store, f"its format is {found}", f"'{FORMAT}'")
-    if attributes.get("format_version") != FORMAT_VERSION:
-        found = ascii(attributes.get("format_version"))[:80]
-        raise damaged(store, f"its format has version {found}", f"version {FORMAT_VERSION}")
+    attributes = load_sealed(store, kind=(FORMAT, FORMAT_VERSION), made_by="aptstream ingest")
     try:
         manifest = _rebuild(attributes)
-        sealed = {key: value for key, value in attributes.items() if key != _SEAL}
         # Compared as JSON: true is not 1 there, and neither is 1.0.
-        same = canonical_json({key: attributes[key] for key in manifest.defining()}) == canonical_json(
-            manifest.defining()
-        )
-        intact = attributes[_SEAL] == _seal(sealed)
+        written, rebuilt = {key: attributes[key] for key in manifest.defining()}, manifest.defining()
+        same = canonical_json(written) == canonical_json(rebuilt)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, StoreError) as error:
         raise damaged(store, f"its attributes cannot be right ({error})", "those of a point store") from error
-    if not same or not intact:
+    if not same:
         raise damaged(store, "its attributes contradict each other", "the attributes it was written with")
     return manifest, attributes
 
@@ -174,10 +160,6 @@ def _count(value: object) -> int:
     if type(value) is not int or not 0 < value < 2**48:
         raise TypeError(f"{value!r} for a count")
     return value
-
-
-def _seal(attributes: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(attributes)).hexdigest()
 
 
 def _version() -> str:

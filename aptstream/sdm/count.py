@@ -133,7 +133,12 @@ class SdmScan:
         self._volume = make_volume(
             ions, self._tags, window, cells=box.shape, shape=self._shape, instructions=self.instructions
         )
-        self._n_groups = len(channels.groups)
+        self._channels = channels
+
+    @property
+    def has_contrast(self) -> bool:
+        """Whether the channels are those of two roles: host–host, host–solute, solute–solute."""
+        return self._channels.pairs == ((0, 0), (0, 1), (1, 1)) and self._solute is None
 
     def n_ions(self, edge: int) -> npt.NDArray[np.int64]:
         """Count the ions of each group in every cube of an edge; with label sets, the solutes of each set.
@@ -142,7 +147,7 @@ class SdmScan:
         -------
         ndarray of int64, (groups or sets, cubes in x, in y, in z)
         """
-        groups = [self._group == g for g in range(self._n_groups)]
+        groups = [self._group == g for g in range(len(self._channels.groups))]
         members = groups if self._solute is None else list(self._solute.T)
         return np.stack([_windows(self._cell_counts(member), (edge,) * 3) for member in members])
 

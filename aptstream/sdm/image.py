@@ -1,12 +1,19 @@
-"""Counts → network input. One function, used to make the dictionary, to train and to scan."""
+"""Counts → network input: the same functions make the dictionary, train and scan."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from aptstream.errors import PlanError
+from aptstream.sdm.count import Batch, SdmScan
 from aptstream.sdm.kernel import Counts, contrast, standardise
 from aptstream.sdm.window import full_image
+
+Form = Literal["contrast", "standardised", "grey"]
 
 
 def contrast_images(counts: Counts, n_host: npt.ArrayLike, n_solute: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -101,3 +108,57 @@ def grey_images(counts: Counts) -> npt.NDArray[np.uint8]:
     most = np.maximum(image.max(axis=(1, 2), keepdims=True), 1)
     grey: npt.NDArray[np.uint8] = np.rint(image * (255 / most)).astype(np.uint8)
     return grey
+
+
+def scan_images(scan: SdmScan, form: Form) -> Iterator[tuple[Batch, npt.NDArray[np.generic]]]:
+    """Turn a scan into network input, batch by batch: never more than one plane of images is in memory.
+
+    Parameters
+    ----------
+    scan : SdmScan
+        Its channels must be what the form needs: host–host, host–solute, solute–solute for ``"contrast"``, a window of
+        kind ``zx`` for ``"grey"``.
+    form : {"contrast", "standardised", "grey"}
+        See `contrast_images`, `standardised_images` and `grey_images`.
+
+    Yields
+    ------
+    batch : Batch
+        Which cubes, with their counts.
+    images : ndarray
+        (ny, nz, bins_z, bins_lateral) for ``"contrast"``, else (ny, nz, channels, rows, columns).
+
+    Raises
+    ------
+    PlanError
+        If the scan does not count what the form needs, or the form is not known.
+
+    Examples
+    --------
+    >>> from aptstream.points import PointCloud
+    >>> from aptstream.sdm.kernel import CellBox
+    >>> from aptstream.sdm.window import Channels, SdmWindow
+    >>> cloud = PointCloud(np.full((9, 3), 2, "f4"), np.ones(9, "f4"), np.ones(9, "u1"), ("unranged", "Al"))
+    >>> window, channels = SdmWindow("zx", 0.7, 75, 0.7, 150), Channels((("Al",),), ((0, 0),))
+    >>> scan = SdmScan(cloud, channels, window, box=CellBox((0, 0, 0), (0, 0, 0), (4, 5, 6)), edges=[4])
+    >>> [images.shape for _, images in scan_images(scan, "grey")]
+    [(2, 3, 1, 150, 150)]
+    """
+    if form not in get_args(Form):
+        raise PlanError(f"Image form {form!r} is not known: choose one of {', '.join(get_args(Form))}.")
+    if form == "grey" and scan.window.kind != "zx":
+        raise PlanError(f"A grey picture shows both halves of a map of kind zx, found kind {scan.window.kind}.")
+    if form == "contrast" and not scan.has_contrast:
+        raise PlanError("Contrast needs the channels host-host, host-solute and solute-solute: see Channels.of_roles.")
+    ions = {edge: scan.n_ions(edge) for edge in scan.edges}
+    for batch in scan:
+        cubes, flat = batch.counts.shape[:2], batch.counts.reshape(-1, *batch.counts.shape[2:])
+        if form == "contrast":
+            n_host, n_solute = (group[batch.place].ravel() for group in ions[batch.edge])
+            images: npt.NDArray[np.generic] = contrast_images(flat, n_host, n_solute)
+        elif form == "standardised":
+            images = standardised_images(flat)
+        else:
+            each = grey_images(flat.reshape(-1, *scan.window.shape))
+            images = each.reshape(*flat.shape[:2], *each.shape[1:])
+        yield batch, images.reshape(*cubes, *images.shape[1:])

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from aptstream.cloud import ingest, open_store
 from aptstream.cloud.lattice import Lattice
-from aptstream.cloud.manifest import _seal
 from aptstream.errors import StoreError
 from aptstream.io import write_pos
 from aptstream.io.arrays import CheckedArray, create_array
 from aptstream.io.digest import content_digest
+from aptstream.io.seal import sealed
 from aptstream.points import Box, Range, RangeTable, Sphere
 
 TABLE = RangeTable(
@@ -303,18 +303,18 @@ LIES = {
 
 
 @pytest.mark.parametrize("key", LIES)
-@pytest.mark.parametrize("sealed", [False, True])
-def test_attributes_that_lie_are_refused(copy, key, sealed):
+@pytest.mark.parametrize("under_seal", [False, True])
+def test_attributes_that_lie_are_refused(copy, key, under_seal):
     file = copy / "zarr.json"
     original = file.read_text()
     for value in LIES[key]:
         file.write_text(original)
         content = tamper(file, ["attributes", key], value)
-        if sealed:
+        if under_seal:
             content["attributes"].pop("manifest_sha256")
-            content["attributes"]["manifest_sha256"] = _seal(content["attributes"])
+            content["attributes"] = sealed(content["attributes"])
         file.write_text(json.dumps(content))
-        with pytest.raises(StoreError, match="Expected"):
+        with pytest.raises(StoreError, match=r"[Ee]xpected"):
             open_store(copy)
 
 
@@ -323,7 +323,7 @@ def test_any_other_change_breaks_the_seal(copy, key):
     file = copy / "zarr.json"
     values = {"origin_nm": [0.0, 0.0, 0.0], "pole": [1.0, 0.0, 0.0], "content_digest": 64 * "0"}
     file.write_text(json.dumps(tamper(file, ["attributes", key], values.get(key, "changed"))))
-    with pytest.raises(StoreError, match="contradict each other"):
+    with pytest.raises(StoreError, match="not those that it was written with"):
         open_store(copy)
 
 
@@ -337,8 +337,7 @@ def test_a_sealed_lie_does_not_survive_verification(copy):
     ):
         attributes = {**content["attributes"], key: value}
         attributes.pop("manifest_sha256")
-        attributes["manifest_sha256"] = _seal(attributes)
-        file.write_text(json.dumps({**content, "attributes": attributes}))
+        file.write_text(json.dumps({**content, "attributes": sealed(attributes)}))
         with pytest.raises(StoreError, match=r"cells|SHA-256"):
             open_store(copy).verify()
 

@@ -1,10 +1,16 @@
 """The contrast image against its formula, and what it must say of random and of ordered specimens."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aptstream.sdm.image import contrast_images
+from aptstream.errors import PlanError
+from aptstream.points import PointCloud, Roles
+from aptstream.sdm.count import SdmScan
+from aptstream.sdm.image import contrast_images, scan_images
+from aptstream.sdm.kernel import CellBox
+from aptstream.sdm.window import Channels, SdmWindow
 
 
 def naive_contrast(counts, n_host, n_solute):
@@ -31,3 +37,46 @@ def test_no_cubes_and_no_solute_give_no_contrast():
     counts = np.zeros((1, 3, 5, 2), "u4")
     counts[:, 0] = 7
     assert not contrast_images(counts, [100], [0]).any()
+
+
+def scan_of(kind="z", columns=1, channels=None, n=3000):
+    rng = np.random.default_rng(4)
+    position = (rng.random((n, 3)) * (6, 5, 5)).astype("f4")
+    cloud = PointCloud(position, np.ones(n, "f4"), rng.integers(1, 3, n).astype("u1"), ("unranged", "Al", "Li"))
+    channels = channels or Channels.of_roles(Roles(("Al",), ("Li",)))
+    window = SdmWindow(kind, 0.7, 20, 0.7, columns)
+    return SdmScan(cloud, channels, window, box=CellBox((0, 0, 0), (0, 0, 0), (6, 5, 5)), edges=[4, 2])
+
+
+@pytest.mark.parametrize("form", ["contrast", "standardised", "grey"])
+def test_a_scan_gives_the_images_of_its_counts(form):
+    scan, n_batches = scan_of("zx", 30), 0
+    for batch, images in scan_images(scan, form):
+        n_batches += 1
+        y, z = (s.start for s in batch.place[1:])
+        first = batch.counts[0, 0]
+        if form == "contrast":
+            expected = naive_contrast(first, *(group[batch.place[0], y, z] for group in scan.n_ions(batch.edge)))
+            np.testing.assert_allclose(images[0, 0], expected, atol=1e-3)
+        elif form == "standardised":
+            mean = first.mean(axis=1, keepdims=True)
+            np.testing.assert_allclose(images[0, 0], (first - mean) / np.sqrt(mean + 1), atol=1e-4)
+        else:
+            full = np.concatenate([first[:, ::-1, ::-1], first], axis=1)
+            expected = full * 255 / np.maximum(full.max(axis=(1, 2), keepdims=True), 1)
+            np.testing.assert_allclose(images[0, 0], expected, atol=0.51)
+            assert images.dtype == np.uint8
+    assert n_batches == 3 + 5
+
+
+@pytest.mark.parametrize(
+    ("scan", "form", "words"),
+    [
+        (scan_of(), "negative", "not known"),
+        (scan_of(), "grey", "kind zx"),
+        (scan_of(channels=Channels((("Al",),), ((0, 0),))), "contrast", "host-solute"),
+    ],
+)
+def test_a_form_that_does_not_fit_the_scan_is_refused(scan, form, words):
+    with pytest.raises(PlanError, match=words):
+        next(scan_images(scan, form))
