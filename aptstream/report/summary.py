@@ -135,7 +135,7 @@ class Summary:
             rows += [
                 ("mean radius", f"{found.mean_radius_nm:.2f} nm"),
                 ("volume fraction", f"{self.answer.volume_fraction:.2%}"),
-                ("number density", f"{self.number_density_per_m3:.2e} m⁻³"),
+                ("number density", _scientific(self.number_density_per_m3) + " m⁻³"),
                 ("composition of the particles", _composition(overall_percent(inside, table))),
                 ("composition of the matrix", _composition(overall_percent(outside, table))),
             ]
@@ -174,3 +174,9 @@ class Summary:
 
 def _composition(percent: dict[str, float]) -> str:
     return ", ".join(f"{element} {value:.1f}" for element, value in percent.items()) + " at.%"
+
+
+def _scientific(value: float) -> str:
+    """Write a large number as 1.14 × 10²⁴."""
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
