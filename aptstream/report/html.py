@@ -14,8 +14,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 
+from aptstream.io.replace import replacing
 from aptstream.report.page_parts import SCRIPT, STYLE
 from aptstream.report.tables import ParticleTable
 
@@ -93,18 +93,15 @@ def write_page(path: str | os.PathLike[str], page: Page) -> None:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_page(folder + "/report.html", Page("R <1>", "No ordered particles were found."))
     ...     "<h1>R &lt;1&gt;</h1>" in Path(folder, "report.html").read_text(encoding="utf-8")
     True
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        partial.write_text(render(page), encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = render(page)
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def render(page: Page) -> str:

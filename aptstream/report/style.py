@@ -10,6 +10,8 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from aptstream.io.replace import replacing
+
 COLUMN_MM, PAGE_MM = 89.0, 183.0
 MM_PER_INCH = 25.4
 
@@ -79,9 +81,8 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
     written = []
     for ending, data in (("png", figure_bytes(figure, "png")), ("pdf", figure_bytes(figure, "pdf"))):
         path = target.with_name(f"{target.name}.{ending}")
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(data)
-        partial.replace(path)
+        with replacing(path) as file:
+            file.write(data)
         written.append(path)
     return written[0], written[1]
 

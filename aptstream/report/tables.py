@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from aptstream.io.replace import replacing
 
 if TYPE_CHECKING:
     from aptstream.grid.precipitates import Precipitates
@@ -112,6 +114,7 @@ def particles_csv(path: str | os.PathLike[str], found: Precipitates, *, composit
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from aptstream.grid.precipitates import Precipitates
     >>> none = Precipitates(np.zeros((2, 2, 2), "i4"), (0, 0, 0), 1.0, np.empty((0, 3)), *[np.empty(0)] * 3)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -120,16 +123,12 @@ def particles_csv(path: str | os.PathLike[str], found: Precipitates, *, composit
     id,x_nm,y_nm,z_nm,radius_nm,n_voxels,volume_nm3,mean_order,touches_edge,n_ions,Li_at_pct
     """
     table = particle_table(found, composition)
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(table.columns)
-            writer.writerows(table.rows)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.rows)
+    with replacing(path) as file:
+        file.write(text.getvalue().encode("utf-8"))
 
 
 def _fixed(values: npt.NDArray[np.floating], digits: int) -> list[str]:

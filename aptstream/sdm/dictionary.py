@@ -7,6 +7,8 @@ quarter of the specimens hold what must not be called order: clusters without or
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -200,23 +202,28 @@ def make_dictionary(
         for edge, cut in sample_cubes(rng, settings, windows).items():
             samples[edge].append(Samples(cut.image, cut.fraction, cut.specimen + np.int32(k)))
         progress("dictionary", k + 1, n_specimens, "specimens")
-    temporary = path.with_name(f".{path.name}.building")
-    group = zarr.open_group(temporary, mode="w")
-    for edge, parts in samples.items():
-        for name in ("image", "fraction", "specimen"):
-            group.create_array(f"cubes_{edge}nm/{name}", data=np.concatenate([getattr(part, name) for part in parts]))
-    group.attrs.update(
-        {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "seed": seed,
-            "n_specimens": n_specimens,
-            "crystal": asdict(crystal),
-            "windows": {str(edge): window.as_dict() for edge, window in windows.items()},
-            "specimens": json.loads(json.dumps(described)),
-        }
-    )
-    temporary.rename(path)
+    temporary = path.with_name(f".{path.name}.building-{secrets.token_hex(4)}")
+    try:
+        group = zarr.open_group(temporary, mode="w")
+        for edge, parts in samples.items():
+            for name in ("image", "fraction", "specimen"):
+                group.create_array(
+                    f"cubes_{edge}nm/{name}", data=np.concatenate([getattr(part, name) for part in parts])
+                )
+        group.attrs.update(
+            {
+                "format": FORMAT,
+                "format_version": FORMAT_VERSION,
+                "seed": seed,
+                "n_specimens": n_specimens,
+                "crystal": asdict(crystal),
+                "windows": {str(edge): window.as_dict() for edge, window in windows.items()},
+                "specimens": json.loads(json.dumps(described)),
+            }
+        )
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return path
 
 
