@@ -13,7 +13,7 @@ cdef extern from "sdm_kernel.h" nogil:
 
     ctypedef struct sdm_volume:
         int nx, ny, nz, slices, reach, ext_x, ext_y, ext_z, kind, n_z, n_lat, n_image
-        int instructions, wide, n_sets, by_table
+        int instructions, n_sets, by_table
         float y_limit, radius2
         int32_t table[SDM_TABLE]
         const float *x
@@ -30,8 +30,9 @@ cdef extern from "sdm_kernel.h" nogil:
         void *row
 
     int sdm_best_instructions() noexcept
-    void sdm_scan_step(const sdm_volume *v, const sdm_tile *tiles, int n_tiles, void *hook, int x_cell) noexcept
-    int sdm_take(const sdm_volume *v, void *counters, int64_t n, uint32_t *out) noexcept
+    void sdm_scan_step(const sdm_volume *v, const sdm_tile *tiles, int n_tiles, void *hook, int x_cell,
+                       int wide) noexcept
+    int sdm_take(void *counters, int64_t n, uint32_t *out, int wide) noexcept
     void sdm_count(const sdm_volume *v, int64_t n, uint32_t *image) noexcept
     void sdm_contrast(const uint32_t *counts, const float *fraction, int64_t n, int n_z, int n_lat,
                       float *out) noexcept
@@ -170,21 +171,21 @@ cdef class Volume:
             t[k].ring = &ring[0]
             t[k].plane = &plane[0]
             t[k].row = &row[0]
-        self.v.wide = wide
         with nogil:
-            sdm_scan_step(&self.v, t, n, &hook[0], x_cell)
-
-    def take(self, unsigned char[::1] counters, uint32_t[::1] out):
-        """Take finished counters out as 32 bits and clear them; True if one may have stopped at its end."""
-        cdef int full
-        with nogil:
-            full = sdm_take(&self.v, &counters[0], out.shape[0], &out[0])
-        return bool(full)
+            sdm_scan_step(&self.v, t, n, &hook[0], x_cell, wide)
 
     def count(self, int64_t n, uint32_t[::1] image):
         """Count all pairs of the n ions, which must be sorted by z."""
         with nogil:
             sdm_count(&self.v, n, &image[0])
+
+
+def take(unsigned char[::1] counters, uint32_t[::1] out, bint wide):
+    """Take finished counters out as 32 bits and clear them; True if one may have stopped at its end."""
+    cdef int full
+    with nogil:
+        full = sdm_take(&counters[0], out.shape[0], &out[0], wide)
+    return bool(full)
 
 
 def contrast(const uint32_t[:, :, :, ::1] counts, const float[::1] fraction, float[:, :, ::1] out):

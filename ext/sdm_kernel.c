@@ -21,9 +21,10 @@
  *
  * Cubes of several edges share the hook. Extents beyond the histogram's window hold no pair: only ext_x, ext_y, ext_z are
  * ever scattered. Adding images is what costs, so counters have 16 bits where that is safe: a hook holds the pairs of two
- * rows of cells, at most 255 ions each (the gate checks), so none exceeds 65 025; sums of hooks are added with saturation,
- * and a finished counter that shows 65 535 makes the gate count that tile again with 32 bits, which hold the
- * n (n - 1) / 2 pairs of a cube of fewer than 92 682 ions (the gate checks). */
+ * times two rows of cells, (x, m) with (x + ex, m + ez) and (x + ex, m) with (x, m + ez), of at most 181 ions each (the gate
+ * checks), so none exceeds 2 * 181 * 181 = 65 522; sums of hooks are added with saturation, and a finished counter that
+ * shows 65 535 makes the gate count that tile again with 32 bits, which hold the n (n - 1) / 2 pairs of a cube of fewer
+ * than 92 682 ions (the gate checks). */
 #include "sdm_kernel.h"
 #include "sdm_pairs.h"
 
@@ -98,17 +99,25 @@ static void add_32(void *into, const void *from, int64_t n) {
 
 /* ---- pairs of cells ------------------------------------------------------------------------------------------------ */
 
-/* All pairs with the lower ion in cell m of column a and the upper one in column b. */
+/* All pairs with the lower ion in cell m of column a and the upper one in column b. Ties (dz = 0) of two columns are seen
+ * from both: in one slice they are left out where `strict`; in two slices, which an edge between two units can part, they are
+ * seen from the lower slice only. */
 static void count_columns(const sdm_volume *v, sdm_sink *sink, int64_t a, int64_t b, int m, int strict) {
     const int64_t n = (int64_t)v->nz * v->slices, *A = v->start + a * n, *B = v->start + b * n;
-    sdm_range r = {.self = a == b, .base = 2 * m * v->n_image, .dz_min = (float)strict};
+    sdm_range r = {.self = a == b, .base = 2 * m * v->n_image};
     for (int64_t s = (int64_t)m * v->slices; s < (int64_t)(m + 1) * v->slices; s++) {
         /* partners at most ext_z cells up: higher ones share no cube with cell m */
         int64_t last = s + v->reach, limit = (int64_t)(m + v->ext_z + 1) * v->slices;
         if (last > limit) last = limit;
         if (last > n) last = n;
-        r.i0 = A[s], r.i1 = A[s + 1], r.j0 = B[s], r.j1 = B[last];
-        if (r.i0 < r.i1 && r.j0 < r.j1) PAIRS[v->kind][v->instructions](v, sink, &r);
+        r.i0 = A[s], r.i1 = A[s + 1], r.j0 = B[s], r.j1 = B[last], r.dz_min = 0;
+        if (r.i0 == r.i1) continue;
+        if (strict) {
+            r.j1 = B[s + 1], r.dz_min = 1;
+            if (r.j0 < r.j1) PAIRS[v->kind][v->instructions](v, sink, &r);
+            r.j0 = B[s + 1], r.j1 = B[last], r.dz_min = 0;
+        }
+        if (r.j0 < r.j1) PAIRS[v->kind][v->instructions](v, sink, &r);
     }
 }
 
@@ -138,20 +147,20 @@ static void count_cells(const sdm_volume *v, sdm_sink *sink, int x, int y, int m
 #define ADD(into, from, n) add_32(into, from, n)
 #include "sdm_windows.h"
 
-void sdm_scan_step(const sdm_volume *v, const sdm_tile *tiles, int n_tiles, void *hook, int x_cell) {
-    if (v->wide) scan_step_32(v, tiles, n_tiles, hook, x_cell);
+void sdm_scan_step(const sdm_volume *v, const sdm_tile *tiles, int n_tiles, void *hook, int x_cell, int wide) {
+    if (wide) scan_step_32(v, tiles, n_tiles, hook, x_cell);
     else scan_step_16(v, tiles, n_tiles, hook, x_cell);
 }
 
-int sdm_take(const sdm_volume *v, void *counters, int64_t n, uint32_t *out) {
+int sdm_take(void *counters, int64_t n, uint32_t *out, int wide) {
     uint32_t most = 0;
-    if (v->wide) memcpy(out, counters, (size_t)n * sizeof *out);
+    if (wide) memcpy(out, counters, (size_t)n * sizeof *out);
     else
         for (int64_t k = 0; k < n; k++) {
             out[k] = ((const uint16_t *)counters)[k];
             most = out[k] > most ? out[k] : most;
         }
-    memset(counters, 0, (size_t)n * (v->wide ? 4 : 2));
+    memset(counters, 0, (size_t)n * (wide ? 4 : 2));
     return most == 65535;
 }
 

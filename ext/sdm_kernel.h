@@ -19,7 +19,6 @@ typedef struct {
     int n_z, n_lat;             /* bins of an image: rows (offset along z), columns (lateral) */
     int n_image;                /* bins of a cube: channels * n_z * n_lat */
     int instructions;           /* SDM_PLAIN … SDM_AVX512, at most what the processor has */
-    int wide;                   /* counters of 32 bits; else of 16 bits that stop at 65 535 */
     int n_sets;                 /* label sets counted together; 0: channels by table */
     int by_table;               /* channels by table; else one channel, or the cell tag says it all */
     float y_limit;              /* |dy| below this, in bins */
@@ -42,10 +41,11 @@ typedef struct {
 } sdm_tile;
 
 int sdm_best_instructions(void);
-/* Add all pairs whose smaller x cell is x_cell; hook: [ext_z + 1][n_image] counters. */
-void sdm_scan_step(const sdm_volume *v, const sdm_tile *tiles, int n_tiles, void *hook, int x_cell);
+/* Add all pairs whose smaller x cell is x_cell; hook: [ext_z + 1][n_image] counters. wide: all counters have 32 bits, else
+ * 16 bits that stop at 65 535. */
+void sdm_scan_step(const sdm_volume *v, const sdm_tile *tiles, int n_tiles, void *hook, int x_cell, int wide);
 /* Take n finished counters out, as 32 bits, and clear them; returns 1 if one may have stopped at its end. */
-int sdm_take(const sdm_volume *v, void *counters, int64_t n, uint32_t *out);
+int sdm_take(void *counters, int64_t n, uint32_t *out, int wide);
 /* All pairs of n ions sorted by z, counted into image[n_image]. */
 void sdm_count(const sdm_volume *v, int64_t n, uint32_t *image);
 

@@ -36,7 +36,7 @@ INLINE int32_t *drained(sdm_sink *sink, int32_t *end) {
 typedef struct {
     int64_t i0, i1, j0, j1;
     int self, base;
-    float dz_min;
+    int dz_min;
 } sdm_range;
 
 INLINE void count_plain(const sdm_volume *v, sdm_sink *sink, const sdm_range *r, const int kind) {
@@ -116,7 +116,7 @@ FOR_AVX512 static inline __attribute__((always_inline)) __m512 sixteenth(__m512 
 FOR_AVX512 static inline __attribute__((always_inline)) void count_avx512(const sdm_volume *v, sdm_sink *sink,
                                                                           const sdm_range *r, const int kind,
                                                                           const int channels, const int limits) {
-    const __m512i dz_min = _mm512_set1_epi32((int)r->dz_min), dz_span = _mm512_set1_epi32(256 * v->n_z - (int)r->dz_min);
+    const __m512i dz_min = _mm512_set1_epi32(r->dz_min), dz_span = _mm512_set1_epi32(256 * v->n_z - r->dz_min);
     const __m512i columns = _mm512_set1_epi32(v->n_lat), base = _mm512_set1_epi32(r->base), n_lat = columns;
     const __m512 middle = _mm512_set1_ps(0.5f * v->n_lat), rho2 = _mm512_set1_ps((float)v->n_lat * v->n_lat);
     const __m512i root0 = _mm512_loadu_si512(ROOT), root1 = _mm512_loadu_si512(ROOT + 64), table = _mm512_loadu_si512(v->table);

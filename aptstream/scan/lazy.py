@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,5 +61,5 @@ def _score_block(
     plan: ScanPlan, edge_nm: int, block_id: tuple[int, ...] = (0, 0, 0), **_: Any
 ) -> npt.NDArray[np.float32]:
     """Judge the cubes of one block."""
-    only = ScanPlan(**{**plan.__dict__, "edges": (edge_nm,)})
+    only = replace(plan, edges=(edge_nm,))
     return score_brick(only, only.task(block_id))[edge_nm].p

@@ -29,8 +29,6 @@ Cell = tuple[int, int, int]
 TASK_BRICKS = (1, 2, 3, 4)
 #: Cells that a task may read: a few seconds of work at usual densities.
 MAX_CELLS = 64_000
-#: Bytes that a task takes for each ion it reads (the ion, its sorted copies) and for each tile of unfinished cubes.
-BYTES_PER_ION, TILE_BYTES = 160, 100 << 20
 
 
 @dataclass(frozen=True)

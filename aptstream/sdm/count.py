@@ -29,6 +29,7 @@ from aptstream.sdm.kernel import (
     sort_ions,
     tags_of_groups,
     tags_of_sets,
+    take,
 )
 from aptstream.sdm.window import Channels, SdmWindow
 
@@ -117,6 +118,11 @@ class SdmScan:
         self.window, self.box = window, box
         _check_edges(self.edges, box)
         group = channels.group_of(cloud.species_names)[cloud.species]
+        if sets is not None and (sets.shape[:1] != (len(cloud),) or sets.ndim != 2 or sets.dtype != np.bool_):
+            raise PlanError(
+                f"Label sets are truth values of shape (ions, sets), here ({len(cloud)}, …); "
+                f"found {sets.dtype} of shape {sets.shape}."
+            )
         self._tags = tags_of_groups(group, channels, window) if sets is None else tags_of_sets(sets)
         self._shape = BoxShape.of(window, box.stride_nm, self.edges[0])
         ions = sort_ions(cloud.position, group, window, box)
@@ -159,7 +165,7 @@ class SdmScan:
         _, n_y, n_z = self.box.n_cubes(self.edges[-1])
         image = self._tags.n_channels * self.window.bins_z * self.window.bins_lateral
         bytes_per_cube = (4 if self._wide else 2) * image * sum(edge + 1 for edge in self.edges)
-        tile = max(int((TILE_BYTES / bytes_per_cube) ** 0.5), 4)
+        tile = max(int((TILE_BYTES / bytes_per_cube) ** 0.5), 1)
         for y0 in range(0, n_y, tile):
             for z0 in range(0, n_z, tile):
                 yield from self._scan_tile((y0, z0, tile), wide=self._wide)
@@ -183,7 +189,7 @@ class SdmScan:
                 x = x_cell - (edge - 1)
                 if x >= 0:
                     counts = np.empty(ty * tz * image, dtype=np.uint32)
-                    full |= self._volume.take(ring[x % edge], counts)
+                    full |= take(ring[x % edge], counts, wide)
                     place = (x, slice(y0, y0 + ty), slice(z0, z0 + tz))
                     finished.append(Batch(edge, place, self._in_channels(counts.reshape(ty, tz, -1))))
             if full:  # a 16-bit counter has stopped: this tile again, with 32 bits, from here on
@@ -312,8 +318,9 @@ def scan_sdms(
 
 def _check_edges(edges: tuple[int, ...], box: CellBox) -> None:
     """Refuse cubes that do not fit."""
-    if not edges or len(edges) > MAX_EDGES or min(edges) < 1:
-        raise PlanError(f"One to {MAX_EDGES} cube edges of at least one cell are needed, found {edges}.")
+    whole = all(isinstance(edge, (int, np.integer)) and edge >= 1 for edge in edges)
+    if not 1 <= len(edges) <= MAX_EDGES or not whole:
+        raise PlanError(f"One to {MAX_EDGES} cube edges in whole cells are needed, found {edges}.")
     if min(box.n_cubes(edges[0])) < 1:
         size = " x ".join(f"{n * box.stride_nm:g}" for n in box.shape)
         raise PlanError(

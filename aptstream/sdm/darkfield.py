@@ -74,7 +74,7 @@ def dark_field(
     True
     """
     lengths = np.array([period_nm, *scales_nm])
-    if not (np.isfinite(lengths).all() and (lengths > 0).all()) or box.stride_nm != 1:
+    if not (len(scales_nm) and np.isfinite(lengths).all() and (lengths > 0).all()) or box.stride_nm != 1:
         raise PlanError(
             f"A dark field needs a positive period, positive scales and cells of 1 nm; "
             f"found {period_nm} nm, {tuple(scales_nm)} nm and {box.stride_nm} nm."
@@ -82,6 +82,8 @@ def dark_field(
     role = roles.of(cloud.species_names).astype(np.int8)[cloud.species]
     nx, ny, nz = (FINE * n for n in box.shape)
     shape, corner = (nx, ny, nz), np.array(box.origin_nm, dtype=np.float64) + np.array(box.low)
+    if not np.isfinite(cloud.position[role != NEITHER]).all():
+        raise PlanError("Some positions are not finite numbers: remove those ions first.")
     cell = np.empty(len(role), dtype=np.int32)
     phase: Floats = np.empty(len(role), dtype=np.float32)
     position = np.ascontiguousarray(cloud.position)
@@ -163,6 +165,8 @@ def fit_period(cloud: PointCloud, roles: Roles, period_nm: float, *, stretch: fl
     position = cloud.position[role != NEITHER].astype(np.float64)
     if not len(position):
         raise PlanError("The period cannot be fitted: there is no ion of host or solute.")
+    if not np.isfinite(position).all():
+        raise PlanError("Some positions are not finite numbers: remove those ions first.")
     position = position[:: -(-len(position) // 400_000)]
     column = np.floor((position - position.min(axis=0)) / (1, 1, 4)).astype(np.int64)
     flat = np.ravel_multi_index(tuple(column.T), tuple(column.max(axis=0) + 1))

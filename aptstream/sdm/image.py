@@ -50,6 +50,7 @@ def contrast_images(counts: Counts, n_host: npt.ArrayLike, n_solute: npt.ArrayLi
     >>> contrast_images(counts, [10], [10]).ravel().round(3)
     array([ 0.626, -0.626], dtype=float32)
     """
+    counts = np.asarray(counts)
     host, solute = np.asarray(n_host, dtype=np.float64), np.asarray(n_solute, dtype=np.float64)
     fraction = (solute / np.maximum(host + solute, 1)).astype(np.float32)
     return contrast(counts, fraction)
@@ -75,6 +76,8 @@ def standardised_images(counts: Counts) -> npt.NDArray[np.float32]:
     >>> standardised_images(np.array([[[[4], [2]]]], "u4")).ravel()
     array([ 0.5, -0.5], dtype=float32)
     """
+    if counts.ndim != 4:
+        raise PlanError(f"Standardised images need counts (n, channels, rows, columns), found {counts.shape}.")
     flat = np.ascontiguousarray(counts).reshape(-1, *counts.shape[2:])
     return standardise(flat).reshape(counts.shape)
 
@@ -104,6 +107,8 @@ def grey_images(counts: Counts) -> npt.NDArray[np.uint8]:
            [  0, 255],
            [128,   0]], dtype=uint8)
     """
+    if counts.ndim != 3:
+        raise PlanError(f"Grey pictures need counts (n, rows, columns) of one channel, found {counts.shape}.")
     image = full_image(counts).astype(np.float32)
     most = np.maximum(image.max(axis=(1, 2), keepdims=True), 1)
     grey: npt.NDArray[np.uint8] = np.rint(image * (255 / most)).astype(np.uint8)

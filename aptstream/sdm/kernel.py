@@ -22,10 +22,12 @@ Bytes = npt.NDArray[np.uint8]
 
 #: A cube of more ions could hold more than 2³² − 1 pairs, the largest number that a counter can show.
 MAX_IONS_PER_CUBE = 92_681
-#: Two rows of cells of at most this many ions hold at most 65 025 pairs, which 16-bit counters can show.
-MAX_IONS_PER_ROW = 255
+#: Two times two rows of cells of at most this many ions hold at most 65 522 pairs, which 16-bit counters can show.
+MAX_IONS_PER_ROW = 181
 #: z slices in a cell: partners are looked for in whole slices.
 SLICES = 8
+#: Largest stride in nm; and largest number of bins of all cubes of a column of cells, which a bin number must hold.
+MAX_STRIDE_NM, MAX_COLUMN_BINS = 16, 2**29
 #: Largest number of label sets counted together: a label has 32 bits.
 MAX_SETS = 30
 #: Largest number of cube edges counted together.
@@ -49,12 +51,27 @@ class CellBox:
         Cells of the box on each axis.
     stride_nm : float
         Cell width, which is the stride of the cubes, in nm.
+
+    Raises
+    ------
+    PlanError
+        If a number of cells is not whole or not positive, or the origin or the stride is impossible.
     """
 
     origin_nm: Triple
     low: tuple[int, int, int]
     shape: tuple[int, int, int]
     stride_nm: float = 1.0
+
+    def __post_init__(self) -> None:
+        whole = all(isinstance(n, (int, np.integer)) for n in (*self.low, *self.shape))
+        if not whole or len(self.low) != 3 or len(self.shape) != 3 or min(self.shape) < 1:
+            raise PlanError(f"A box has whole numbers of cells, at least one an axis, found {self.low}, {self.shape}.")
+        if not (np.isfinite([self.stride_nm, *self.origin_nm]).all() and 0 < self.stride_nm <= MAX_STRIDE_NM):
+            raise PlanError(
+                f"A box needs a finite origin and a stride between 0 and {MAX_STRIDE_NM} nm, "
+                f"found {self.origin_nm} and {self.stride_nm} nm."
+            )
 
     def n_cubes(self, edge: int) -> tuple[int, int, int]:
         """Count the cubes of an edge (in cells) that fit, on each axis."""
@@ -219,7 +236,11 @@ class BoxShape:
         def extent(half_nm: float) -> int:
             return min(largest_edge - 1, ceil(half_nm / stride_nm))
 
-        lateral = window.half_lateral_nm
+        # The first column of a zx map begins at exactly -half: where cells do not begin with a unit, the ions of such a
+        # pair can be up to a unit farther apart than that.
+        units = stride_nm * float(window.units_per_nm[0])
+        unit_nm = 1 / float(window.units_per_nm[0]) if window.kind == "zx" and units != round(units) else 0.0
+        lateral = window.half_lateral_nm + unit_nm
         across = None if window.kind == "zx" else lateral  # a zx map looks through the whole cube along y
         limits = [limit for limit in (across, window.y_limit_nm, window.radius_nm) if limit is not None]
         y = extent(min(limits)) if limits else largest_edge - 1
@@ -252,6 +273,13 @@ def make_volume(
     aptstream._sdm.Volume
     """
     bins, n = tags.n_channels * window.bins_z * window.bins_lateral, len(ions.order)
+    if cells[2] * bins > MAX_COLUMN_BINS:
+        raise PlanError(
+            f"{bins:,} bins for each of {cells[2]} cubes above each other are more than can be numbered: "
+            f"take fewer bins or channels, or a shorter box."
+        )
+    if instructions not in INSTRUCTIONS:
+        raise PlanError(f"This processor counts by {', '.join(INSTRUCTIONS)}, not by {instructions!r}.")
     xy, z_tags = np.zeros((2, n + _sdm.PAD), dtype=np.float32), np.zeros((3, n + _sdm.PAD), dtype=np.int32)
     column = (cells[2] * SLICES, SLICES, bins)
     _sdm.gather(ions.order, ions.key, ions.fine, tags.label, tags.added, column, xy, z_tags)
@@ -262,15 +290,25 @@ def make_volume(
     return _sdm.Volume(xy, z_tags, ions.start, tags.table, numbers, window.limits)
 
 
+def take(counters: Bytes, out: Counts, wide: bool) -> bool:
+    """Take finished counters out as 32 bits and clear them; True if one may have stopped at its end."""
+    return _sdm.take(counters, out, wide)
+
+
 def contrast(counts: Counts, fraction: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Contrast images of many cubes: the compiled half of `aptstream.sdm.image.contrast_images`."""
+    if counts.ndim != 4 or counts.shape[1] != 3 or fraction.shape != counts.shape[:1]:
+        raise PlanError(
+            f"Contrast needs counts (n, 3, rows, columns) and a number a cube (n,), "
+            f"found {counts.shape} and {fraction.shape}."
+        )
     out = np.empty((len(counts), *counts.shape[2:]), dtype=np.float32)
-    _sdm.contrast(np.ascontiguousarray(counts), np.ascontiguousarray(fraction), out)
+    _sdm.contrast(np.ascontiguousarray(counts, dtype=np.uint32), np.ascontiguousarray(fraction), out)
     return out
 
 
 def standardise(counts: Counts) -> npt.NDArray[np.float32]:
     """Standardised images (n, rows, columns): the compiled half of `aptstream.sdm.image.standardised_images`."""
     out = np.empty(counts.shape, dtype=np.float32)
-    _sdm.standardise(np.ascontiguousarray(counts), out)
+    _sdm.standardise(np.ascontiguousarray(counts, dtype=np.uint32), out)
     return out

@@ -31,8 +31,8 @@ Kind = Literal["rhoz", "z", "zx"]
 
 #: Units of a fine coordinate in one bin.
 UNITS = 256
-#: Largest limit on |dy| or on the distance, in nm.
-MAX_LIMIT_NM = 16
+#: Largest limit on |dy| or on the distance, in nm; and on the distance in bins, below which float32 squares are exact.
+MAX_LIMIT_NM, MAX_RADIUS_BINS = 16, 256
 #: float32 keeps 8 bits behind the point of up to 2¹⁵ bins, and the square root needed by kind rhoz up to 15 columns.
 MAX_UNITS, MAX_RADIAL_BINS = 2**23, 15
 #: Labels of groups of species: sums of two tell which two.
@@ -87,7 +87,8 @@ class SdmWindow:
         most = {"rhoz": MAX_RADIAL_BINS, "z": 1, "zx": 1024}.get(self.kind)
         if most is None:
             raise PlanError(f"SDM kind {self.kind!r} is not known: choose rhoz, z or zx.")
-        if not (1 <= self.bins_z <= 1024 and 1 <= self.bins_lateral <= most):
+        whole = isinstance(self.bins_z, int) and isinstance(self.bins_lateral, int)
+        if not (whole and 1 <= self.bins_z <= 1024 and 1 <= self.bins_lateral <= most):
             raise PlanError(
                 f"An SDM of kind {self.kind} takes 1–1024 rows and 1–{most} columns, "
                 f"found {self.bins_z} and {self.bins_lateral}."
@@ -95,6 +96,11 @@ class SdmWindow:
         limits = [limit for limit in (self.y_limit_nm, self.radius_nm) if limit is not None]
         if not all(np.isfinite(limit) and 0 < limit <= MAX_LIMIT_NM for limit in limits):
             raise PlanError(f"Limits of an SDM must lie between 0 and {MAX_LIMIT_NM} nm, found {limits} nm.")
+        if self.radius_nm is not None and self.radius_nm * self.units_per_nm[2] > MAX_RADIUS_BINS * UNITS:
+            raise PlanError(
+                f"A limit on the 3D distance spans at most {MAX_RADIUS_BINS} bins, found {self.radius_nm} nm: "
+                f"take wider bins."
+            )
         if self.radius_nm is not None and self.units_per_nm[0] != self.units_per_nm[2]:
             raise PlanError(
                 f"A limit on the 3D distance needs rows and columns of equal width, found "

@@ -80,8 +80,8 @@ def test_a_free_region_equals_the_naive_loop(cloud, window, channels, how, origi
 @settings(max_examples=100, deadline=None)
 @given(st.data(), windows(), *channels_and_ways, st.sampled_from([1.0, 0.5, 0.8]))
 def test_every_cube_of_a_scan_equals_the_naive_loop(data, window, channels, how, stride):
-    edges = data.draw(st.sets(st.integers(1, 4), min_size=1, max_size=3))
-    shape = tuple(data.draw(st.integers(max(edges), max(edges) + 3)) for _ in range(3))
+    edges = data.draw(st.sets(st.integers(1, 8), min_size=1, max_size=3))
+    shape = tuple(data.draw(st.integers(max(edges), max(edges) + 2)) for _ in range(3))
     origin = data.draw(st.sampled_from([(0.0, 0.0, 0.0), (-12.0, 5.0, -80.0)]))
     cloud = moved_to(data.draw(clouds(tuple(n * stride for n in shape))), origin)
     box, group = CellBox(origin, (0, 0, 0), shape, stride), group_of(cloud, channels)
@@ -174,13 +174,14 @@ def test_label_sets_counted_together_equal_scans_of_each(window, how):
     assert scan.n_ions(4)[3].sum() > scan.n_ions(4)[1].sum() > scan.n_ions(4)[0].sum() == 0
 
 
-def test_threads_do_not_disturb_each_other():
+@pytest.mark.parametrize("n_threads", [1, 2, 8])
+def test_threads_do_not_disturb_each_other(n_threads):
     cloud, window = dense_cloud(), WINDOWS[1]
     expected = scan_all(cloud, window, BOX)[4]
-    results = [None] * 8
+    results = [None] * n_threads
     threads = [
         threading.Thread(target=lambda k: results.__setitem__(k, scan_all(cloud, window, BOX)[4]), args=(k,))
-        for k in range(8)
+        for k in range(n_threads)
     ]
     for thread in threads:
         thread.start()
@@ -192,10 +193,10 @@ def test_threads_do_not_disturb_each_other():
 
 @pytest.mark.parametrize("how", INSTRUCTIONS)
 def test_a_16_bit_counter_that_is_full_is_counted_again_with_32_bits(how, monkeypatch):
-    """Two rows with 240 ions in one place: the pairs of two rows fit into 16 bits, the sum of a cube does not."""
+    """Three rows with 170 ions in one place: the pairs of two rows fit into 16 bits, the sum of a cube does not."""
     rng = np.random.default_rng(2)
-    heaps = [np.full((240, 3), (x, 2.5, 1.5)) for x in (1.5, 2.5)]
-    cloud = cloud_of(np.concatenate([*heaps, rng.random((30, 3)) * 6]), np.ones(510))
+    heaps = [np.full((170, 3), (x, 2.5, 1.5)) for x in (1.5, 2.5, 3.5)]
+    cloud = cloud_of(np.concatenate([*heaps, rng.random((30, 3)) * 6]), np.ones(540))
     window, box = SdmWindow("z", 1.5, 3, 3.0, 1), CellBox((0, 0, 0), (0, 0, 0), (6, 6, 6))
     started = []
     scan_tile = SdmScan._scan_tile
@@ -212,12 +213,64 @@ def test_a_16_bit_counter_that_is_full_is_counted_again_with_32_bits(how, monkey
         np.testing.assert_array_equal(counts[cube], count_sdm(cloud[inside], ROLES, window))
 
 
-def test_a_row_of_more_than_255_ions_is_counted_with_32_bits_at_once():
-    heap = np.full((400, 3), 1.5)
+def test_one_scan_can_be_read_by_several_threads_and_count_again_meanwhile():
+    heaps = [np.full((170, 3), (x, 2.5, 1.5)) for x in (5.5, 6.5, 7.5)]
+    rng = np.random.default_rng(0)
+    cloud = cloud_of(np.concatenate([*heaps, rng.random((30, 3)) * [10, 6, 6]]), np.ones(540))
+    box = CellBox((0, 0, 0), (0, 0, 0), (10, 6, 6))
+    scan = SdmScan(cloud, ROLES, SdmWindow("z", 1.5, 3, 3.0, 1), box=box, edges=[4])
+    assert not scan._wide
+    expected = np.stack([batch.counts for batch in scan])
+    assert expected.max() > 65535
+    wrong = []
+
+    def read():
+        wrong.extend(k for _ in range(20) for k, batch in enumerate(scan) if (batch.counts != expected[k]).any())
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("how", INSTRUCTIONS)
+@pytest.mark.parametrize("n", [100, 181, 182, 240])
+def test_four_heaps_that_meet_in_one_hook_are_counted_exactly(n, how):
+    """Two pairs of rows share a hook: of 2 x 240 x 240 equal pairs none may be lost."""
+    corners = [(1.9, 0.5, 1.9), (2.1, 0.5, 2.1), (2.1, 0.5, 1.95), (1.9, 0.5, 2.15)]
+    cloud = cloud_of(np.concatenate([np.full((n, 3), corner) for corner in corners]), np.repeat([1, 2, 1, 2], n))
+    box = CellBox((0, 0, 0), (0, 0, 0), (4, 4, 4))
+    for channels in (ROLES, Channels((("Al",), ("Li",)), ((0, 1),))):
+        counts = scan_all(cloud, WINDOWS[0], box, channels=channels, how=how)[4][0, 0, 0]
+        np.testing.assert_array_equal(counts, count_sdm(cloud, channels, WINDOWS[0]))
+
+
+@pytest.mark.parametrize("how", INSTRUCTIONS)
+@pytest.mark.parametrize("x", [(0.9, 1.1), (1.1, 0.9), (1.1, 1.2)])
+def test_a_tie_that_an_edge_of_two_slices_parts_is_counted_once(x, how):
+    """1.05 nm in 75 rows: slices of 1/8 nm do not begin with a unit, and ions of one unit can lie in two slices."""
+    window, box = SdmWindow("rhoz", 1.05, 75, 2.0, 10), CellBox((0, 0, 0), (0, 0, 0), (4, 4, 4))
+    for z in ((0.12501, 0.12499), (0.12499, 0.12501)):
+        cloud = cloud_of([(x[0], 0.5, z[0]), (x[1], 0.5, z[1])], [1, 1])
+        assert count_sdm(cloud, ROLES, window).sum() == 1
+        assert scan_all(cloud, window, box, how=how)[4][0, 0, 0].sum() == 1
+
+
+def test_the_first_column_of_a_zx_map_reaches_one_unit_beyond_its_half_width():
+    cloud = cloud_of([(4.0001, 1, 1), (0.999, 1, 1.05)], [1, 1])
+    window, box = SdmWindow("zx", 1.0, 10, 3.0, 10), CellBox((0, 0, 0), (0, 0, 0), (6, 6, 6))
+    assert count_sdm(cloud, ROLES, window).sum() == 1
+    assert scan_all(cloud, window, box, (6,))[6].sum() == 1
+
+
+def test_a_row_of_more_than_181_ions_is_counted_with_32_bits_at_once():
+    heap = np.full((182, 3), 1.5)
     box, window = CellBox((0, 0, 0), (0, 0, 0), (3, 3, 3)), WINDOWS[1]
-    scan = SdmScan(cloud_of(heap, np.ones(400)), ROLES, window, box=box, edges=[3])
+    scan = SdmScan(cloud_of(heap, np.ones(182)), ROLES, window, box=box, edges=[3])
     assert scan._wide
-    assert next(iter(scan)).counts[0, 0, 0, 0, 0] == 400 * 399 // 2
+    assert next(iter(scan)).counts[0, 0, 0, 0, 0] == 182 * 181 // 2
 
 
 def test_six_hundred_ions_per_cubic_nanometre_are_counted():
@@ -287,6 +340,16 @@ def test_what_cannot_be_scanned_is_refused():
     far = cloud_of([[0, 0, 0], [0, 0, 5000]], [1, 1])
     with pytest.raises(PlanError, match="too long"):
         count_sdm(far, ROLES, window)
+    with pytest.raises(PlanError, match="whole cells"):
+        SdmScan(cloud, ROLES, window, box=BOX, edges=[2.5])
+    for sets in (np.zeros((99, 2), bool), np.zeros((100, 2), np.uint8), np.zeros(100, bool)):
+        with pytest.raises(PlanError, match="Label sets"):
+            SdmScan(cloud, ROLES, window, box=BOX, edges=[4], sets=sets)
+    wide, tall = SdmWindow("zx", 8.0, 1024, 8.0, 1024), CellBox((0, 0, 0), (0, 0, 0), (8, 8, 220))
+    with pytest.raises(PlanError, match="numbered"):
+        SdmScan(cloud, ROLES, wide, box=tall, edges=[8])
+    with pytest.raises(PlanError, match="counts by"):
+        count_sdm(cloud, ROLES, window, instructions="avx1024")
     broken = cloud_of([[0, 0, 0], [0, np.nan, 1]], [1, 1])
     with pytest.raises(PlanError, match="finite"):
         count_sdm(broken, ROLES, window)
@@ -311,6 +374,8 @@ def test_far_away_ions_do_not_cost_memory():
         (("zx", 1, 0, 1, 10), "1–1024 rows"),
         (("zx", 1, 10, 1, 20, -1.0), "Limits"),
         (("zx", 1, 10, 1, 10, None, 1.5), "equal width"),
+        (("zx", 1, 500, 1, 1000, None, 1.5), "256 bins"),
+        (("zx", 1, 75.5, 1, 10), "1–1024 rows"),
     ],
 )
 def test_impossible_windows_are_refused(fields, words):
@@ -348,3 +413,19 @@ def test_scanning_a_store_equals_scanning_its_ions(specimen_store, roles):
     assert scan.n_ions(4).sum() > 0 < len(cloud)
     whole = scan_sdms(specimen_store, channels, window)
     assert whole.box.shape == specimen_store.shape_cells
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ((0, 0, 0), (0, 0, 0), (4, 4, 0)),
+        ((0, 0, 0), (0, 0, 0), (4, 4, 4.5)),
+        ((0, 0, 0), (0, 0, 0), (4, 4, 4), 0.0),
+        ((0, 0, 0), (0, 0, 0), (4, 4, 4), -1.0),
+        ((0, 0, 0), (0, 0, 0), (4, 4, 4), float("nan")),
+        ((0, 0, float("inf")), (0, 0, 0), (4, 4, 4)),
+    ],
+)
+def test_impossible_boxes_are_refused(fields):
+    with pytest.raises(PlanError, match="A box"):
+        CellBox(*fields)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from aptstream.errors import PlanError
 from aptstream.points import PointCloud, Roles
 from aptstream.sdm.count import SdmScan
-from aptstream.sdm.image import contrast_images, scan_images
+from aptstream.sdm.image import contrast_images, grey_images, scan_images, standardised_images
 from aptstream.sdm.kernel import CellBox
 from aptstream.sdm.window import Channels, SdmWindow
 
@@ -80,3 +80,14 @@ def test_a_scan_gives_the_images_of_its_counts(form):
 def test_a_form_that_does_not_fit_the_scan_is_refused(scan, form, words):
     with pytest.raises(PlanError, match=words):
         next(scan_images(scan, form))
+
+
+def test_counts_of_another_shape_are_refused():
+    counts = np.zeros((5, 3, 4, 2), "u4")
+    for wrong, n in ((counts, [1]), (counts[:, :2], [1] * 5), (counts[0], [1] * 3)):
+        with pytest.raises(PlanError, match="found"):
+            contrast_images(wrong, n, n)
+    with pytest.raises(PlanError, match="found"):
+        standardised_images(counts[0])
+    with pytest.raises(PlanError, match="found"):
+        grey_images(counts)
