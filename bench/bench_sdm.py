@@ -56,8 +56,8 @@ class Task:
 TASKS = (
     Task("sdm.zx_w1", SdmWindow("zx", 1.0, 75, 1.0, 150), ALL, 4, 29),
     Task("sdm.zx_w2", SdmWindow("zx", 2.0, 75, 2.0, 150), ALL, 4, 29),
-    Task("sdm.rhoz_1", SdmWindow("rhoz", 1.05, 75, 2.0, 10), ALL, 4, 33),
-    Task("sdm.rhoz_3", SdmWindow("rhoz", 1.05, 75, 2.0, 10), ROLES, 4, 33),
+    Task("sdm.rhoz_1", SdmWindow("rhoz", 1.5, 75, 2.0, 10), ALL, 4, 33),
+    Task("sdm.rhoz_3", SdmWindow("rhoz", 1.5, 75, 2.0, 10), ROLES, 4, 33),
     Task("sdm.contrast_z_2nm", SdmWindow("z", 1.5, 75, 3.0, 1), ROLES, 2, 33, as_input=True),
 )
 

@@ -13,7 +13,7 @@ cdef extern from "sdm_kernel.h" nogil:
 
     ctypedef struct sdm_volume:
         int nx, ny, nz, slices, reach, ext_x, ext_y, ext_z, kind, n_z, n_lat, n_image
-        int instructions, n_sets, by_table
+        int instructions, n_sets, by_table, parted
         float y_limit, radius2
         int32_t table[SDM_TABLE]
         const float *x
@@ -134,7 +134,7 @@ def gather(const int64_t[::1] order, const int64_t[::1] key, const int32_t[:, ::
 cdef class Volume:
     """Ions of a box, ready to be counted: keeps the arrays alive that the kernel points into.
 
-    `numbers` gives the fields of sdm_volume from nx to by_table, in order.
+    `numbers` gives the fields of sdm_volume from nx to n_sets, by_table and parted.
     """
 
     cdef sdm_volume v
@@ -154,7 +154,7 @@ cdef class Volume:
             self.v.table[k] = table[k]
         (self.v.nx, self.v.ny, self.v.nz, self.v.slices, self.v.reach, self.v.ext_x, self.v.ext_y, self.v.ext_z,
          self.v.kind, self.v.n_z, self.v.n_lat, self.v.n_image,
-         self.v.instructions, self.v.n_sets, self.v.by_table) = numbers
+         self.v.instructions, self.v.n_sets, self.v.by_table, self.v.parted) = numbers
         self.v.y_limit, self.v.radius2 = limits
 
     def step(self, tiles, buffers, unsigned char[::1] hook, int x_cell, bint wide):

@@ -100,8 +100,8 @@ static void add_32(void *into, const void *from, int64_t n) {
 /* ---- pairs of cells ------------------------------------------------------------------------------------------------ */
 
 /* All pairs with the lower ion in cell m of column a and the upper one in column b. Ties (dz = 0) of two columns are seen
- * from both: in one slice they are left out where `strict`; in two slices, which an edge between two units can part, they are
- * seen from the lower slice only. */
+ * from both: in one slice they are left out where `strict`; in two slices, which an edge amid a unit can part, they are seen
+ * from the lower slice only. */
 static void count_columns(const sdm_volume *v, sdm_sink *sink, int64_t a, int64_t b, int m, int strict) {
     const int64_t n = (int64_t)v->nz * v->slices, *A = v->start + a * n, *B = v->start + b * n;
     sdm_range r = {.self = a == b, .base = 2 * m * v->n_image};
@@ -113,9 +113,12 @@ static void count_columns(const sdm_volume *v, sdm_sink *sink, int64_t a, int64_
         r.i0 = A[s], r.i1 = A[s + 1], r.j0 = B[s], r.j1 = B[last], r.dz_min = 0;
         if (r.i0 == r.i1) continue;
         if (strict) {
-            r.j1 = B[s + 1], r.dz_min = 1;
-            if (r.j0 < r.j1) PAIRS[v->kind][v->instructions](v, sink, &r);
-            r.j0 = B[s + 1], r.j1 = B[last], r.dz_min = 0;
+            r.dz_min = 1;
+            if (v->parted) {
+                r.j1 = B[s + 1];
+                if (r.j0 < r.j1) PAIRS[v->kind][v->instructions](v, sink, &r);
+                r.j0 = B[s + 1], r.j1 = B[last], r.dz_min = 0;
+            }
         }
         if (r.j0 < r.j1) PAIRS[v->kind][v->instructions](v, sink, &r);
     }

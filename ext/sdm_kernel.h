@@ -20,6 +20,7 @@ typedef struct {
     int n_image;                /* bins of a cube: channels * n_z * n_lat */
     int instructions;           /* SDM_PLAIN … SDM_AVX512, at most what the processor has */
     int n_sets;                 /* label sets counted together; 0: channels by table */
+    int parted;                 /* whether an edge of two slices can part ions of equal z */
     int by_table;               /* channels by table; else one channel, or the cell tag says it all */
     float y_limit;              /* |dy| below this, in bins */
     float radius2;              /* squared distance below this, in units of 1/16 bin; 0: no limit */

@@ -272,7 +272,7 @@ def count_sdm(
     image = np.zeros(tags.n_channels * window.bins_z * window.bins_lateral, dtype=np.uint32)
     if n:
         ions = sort_by_depth(cloud.position, group, window, origin_nm)
-        shape = BoxShape(0, 0, 0, 1)
+        shape = BoxShape(0, 0, 0, 1, parted=False)
         volume = make_volume(ions, tags, window, cells=(1, 1, 1), shape=shape, instructions=instructions)
         volume.count(n, image)
     return image.reshape(tags.n_channels, *window.shape)

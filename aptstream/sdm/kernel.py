@@ -222,12 +222,15 @@ class BoxShape:
         Largest distance in cells: inside the largest cube and inside the window.
     reach : int
         Slices in which an upper partner may lie.
+    parted : bool
+        Whether an edge of two slices can lie amid a unit, and so part ions of equal z.
     """
 
     extent_x: int
     extent_y: int
     extent_z: int
     reach: int
+    parted: bool
 
     @classmethod
     def of(cls, window: SdmWindow, stride_nm: float, largest_edge: int) -> BoxShape:
@@ -245,7 +248,9 @@ class BoxShape:
         limits = [limit for limit in (across, window.y_limit_nm, window.radius_nm) if limit is not None]
         y = extent(min(limits)) if limits else largest_edge - 1
         reach = ceil(window.half_z_nm / stride_nm * SLICES) + 1
-        return cls(extent(lateral), y, extent(window.half_z_nm), reach)
+        slice_units = stride_nm / SLICES * float(window.units_per_nm[2])
+        parted = slice_units != round(slice_units)
+        return cls(extent(lateral), y, extent(window.half_z_nm), reach, parted)
 
 
 def make_volume(
@@ -286,7 +291,7 @@ def make_volume(
     kind = _sdm.ZX if window.kind == "zx" else _sdm.RHOZ
     extents = (shape.reach, shape.extent_x, shape.extent_y, shape.extent_z)
     how = INSTRUCTIONS.index(instructions)
-    numbers = (*cells, SLICES, *extents, kind, *window.shape, bins, how, tags.n_sets, tags.by_table)
+    numbers = (*cells, SLICES, *extents, kind, *window.shape, bins, how, tags.n_sets, tags.by_table, shape.parted)
     return _sdm.Volume(xy, z_tags, ions.start, tags.table, numbers, window.limits)
 
 
