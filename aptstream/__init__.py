@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aptstream.io.pos import read_pos as read_pos
     from aptstream.io.pos import write_pos as write_pos
     from aptstream.io.ranges import read_ranges as read_ranges
+    from aptstream.model.evaluate import evaluate as evaluate
     from aptstream.model.modelfile import Model as Model
     from aptstream.model.modelfile import load_model as load_model
     from aptstream.model.training import train as train
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from aptstream.sdm.count import SdmScan as SdmScan
     from aptstream.sdm.count import count_sdm as count_sdm
     from aptstream.sdm.count import scan_sdms as scan_sdms
+    from aptstream.sdm.count import zsdm as zsdm
     from aptstream.sdm.darkfield import dark_field as dark_field
     from aptstream.sdm.darkfield import fit_period as fit_period
     from aptstream.sdm.dictionary import make_dictionary as make_dictionary
@@ -81,12 +83,13 @@ _ROOMS = {
     "grid.files": ("open_grid", "save_grid"),
     "grid.vote": ("vote",),
     "io": ("read_pos", "read_ranges", "write_pos"),
+    "model.evaluate": ("evaluate",),
     "model.modelfile": ("Model", "load_model"),
     "model.training": ("train",),
     "points": ("Box", "PointCloud", "Range", "RangeTable", "Roles", "Sphere"),
     "report": ("Summary", "report"),
     "scan": ("ScanStore", "open_scan", "run_scan", "scan"),
-    "sdm.count": ("SdmScan", "count_sdm", "scan_sdms"),
+    "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),
     "sdm.darkfield": ("dark_field", "fit_period"),
     "sdm.dictionary": ("sdm_dictionary",),
     "sdm.image": ("contrast_images", "grey_images", "scan_images", "standardised_images"),

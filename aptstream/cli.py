@@ -34,6 +34,14 @@ app.add_typer(model_app, name="model")
 stderr, stdout = Console(stderr=True), Console()
 Arguments = ParamSpec("Arguments")
 
+
+def _in_a_folder(path: Path | None) -> Path | None:
+    """Refuse a file in a folder that is not there before the work starts, not after it."""
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"{path}: there is no folder {path.parent}. Make it first, or give another name.")
+    return path
+
+
 Ranges = Annotated[Path, typer.Option("--ranges", help="Range file (.rrng).")]
 Host = Annotated[str, typer.Option("--host", help="Species of the matrix, such as Al.")]
 Solute = Annotated[str, typer.Option("--solute", help="Species that order, such as Li,Mg: they count as one.")]
@@ -41,7 +49,10 @@ ModelName = Annotated[str, typer.Option("--model", help="Name of a shipped model
 Workers = Annotated[
     int | None, typer.Option("--workers", min=0, help="Worker processes; 0 = none. Default: one a core.")
 ]
-JsonTo = Annotated[Path | None, typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.")]
+JsonTo = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=_in_a_folder),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
 
 
@@ -128,9 +139,10 @@ def run(
     Example: `aptstream run R5096.pos --ranges R5096.rrng --host Al --solute Li,Mg --out R5096`
     """
     from aptstream.model.modelfile import load_model
-    from aptstream.workflow import Question, analyse, output_folder
+    from aptstream.workflow import Question, analyse, check_question, output_folder
 
     question = Question(file, ranges, _roles(host, solute), load_model(model))
+    check_question(question)
     with output_folder(out), StageDisplay(stderr) as stages:
         say_decisions(stderr, question.model.name, question.roles)
         with _cluster(workers, stages) as client:
@@ -234,7 +246,7 @@ def info(
 @verb
 def export_grid(
     path: Annotated[Path, typer.Argument(help="Output folder of a run, or its grid.zarr.")],
-    to: Annotated[Path, typer.Option(help="File to write (.npz).")],
+    to: Annotated[Path, typer.Option(help="File to write (.npz).", callback=_in_a_folder)],
 ) -> None:
     """Write the 1 nm grid as `.npz`: order, total, count, labels [ix, iy, iz], origin_nm, voxel_nm.
 
@@ -317,10 +329,9 @@ def train(
 
     if out.suffix != SUFFIX:
         raise typer.BadParameter(f"found {out.name}, expected a name that ends in {SUFFIX}", param_hint="--out")
-    command = f"aptstream train DICTIONARY --preset {preset} --seed {seed}"
     with StageDisplay(stderr) as stages:
         stages.begin("train")
-        model = fit(get_preset(preset), library, seed=seed, provenance={"command": command}, progress=stages)
+        model = fit(get_preset(preset), library, seed=seed, progress=stages)
     save_model(out, model)
     show_facts(stdout, _facts(out))
 

@@ -25,5 +25,9 @@ class StoreError(AptstreamError, OSError):
     """A Zarr store or an output folder is missing, damaged, in use, or of another kind."""
 
 
+class WorkerError(AptstreamError, RuntimeError):
+    """Worker processes died."""
+
+
 class MissingPackageError(AptstreamError, ImportError):
     """An optional package is needed for what was asked."""

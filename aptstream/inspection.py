@@ -17,7 +17,7 @@ from aptstream.model.modelfile import SUFFIX, Model, load_model
 from aptstream.scan.results import FORMAT as SCAN
 from aptstream.scan.results import open_scan
 from aptstream.sdm.dictionary import FORMAT as DICTIONARY
-from aptstream.sdm.dictionary import open_dictionary
+from aptstream.sdm.dictionary import dictionary_digest, open_dictionary
 
 POINTS = "aptstream-points"
 
@@ -119,6 +119,8 @@ def content_sha256(path: Path) -> str:
         return open_scan(path).digest()
     if kind in (GRID, "run"):
         return open_grid(path).digest
+    if kind == DICTIONARY:
+        return dictionary_digest(*open_dictionary(path))
     if path.is_file():
         return file_sha256(path)
     raise StoreError(f"{path} has no digest: expected a point store, a scan, a grid, an output folder or a file.")

@@ -289,7 +289,7 @@ class Roles:
     Raises
     ------
     RangingError
-        If a role is empty or a species plays both.
+        If a role is empty, or a species is named twice.
 
     Examples
     --------
@@ -301,11 +301,11 @@ class Roles:
     solute: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        both = sorted(set(self.host) & set(self.solute))
-        if not self.host or not self.solute or both:
+        named = (*self.host, *self.solute)
+        if not self.host or not self.solute or len(set(named)) < len(named):
             raise RangingError(
-                f"Order needs at least one host and one solute species, and no species may be both; "
-                f"found host {list(self.host)} and solute {list(self.solute)}."
+                f"Order needs at least one host and one solute species, each named once; "
+                f"found host {', '.join(self.host) or 'none'} and solute {', '.join(self.solute) or 'none'}."
             )
 
     def of(self, species_names: Sequence[str]) -> npt.NDArray[np.uint8]:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aptstream.cloud import ingest
+from aptstream.cloud.ingest import require_pos
 from aptstream.cloud.store import PointStore
 from aptstream.errors import StoreError
 from aptstream.grid import compare_with_truth, find
 from aptstream.io import read_ranges
+from aptstream.io.pos import count_pos
 from aptstream.model.modelfile import Model
 from aptstream.points import Roles
 from aptstream.progress import Progress
@@ -64,6 +66,26 @@ def next_free(name: str) -> Path:
     return candidate
 
 
+def check_question(question: Question) -> None:
+    """Find what is wrong with a question before any work starts.
+
+    Parameters
+    ----------
+    question : Question
+        File, ranges and roles.
+
+    Raises
+    ------
+    FileFormatError
+        If the file of ions is of another kind, missing, empty or truncated.
+    RangingError
+        If the range file is wrong, or a role names a species that it has not.
+    """
+    question.roles.of(read_ranges(question.ranges).species)
+    require_pos(question.ions)
+    count_pos(question.ions)
+
+
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
     """Make an output folder; if what follows fails before anything complete stands in it, it is removed.
@@ -88,7 +110,7 @@ def output_folder(path: Path) -> Iterator[Path]:
         if path.exists() and any(path.iterdir()):
             raise StoreError(
                 f"The output folder {path} is in use: it holds files. Expected a new or empty folder: give another one "
-                f"with --out. Nothing in it was changed."
+                f"with --out. Nothing in it was changed.{_unfinished(path)}"
             )
         made = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
@@ -104,6 +126,16 @@ def output_folder(path: Path) -> Iterator[Path]:
     finally:
         if made and path.exists() and not any(path.iterdir()):
             shutil.rmtree(path)
+
+
+def _unfinished(path: Path) -> str:
+    """Say what to do with a run that did not end."""
+    if (path / "points.zarr").is_dir() and not (path / "report.html").exists():
+        return (
+            f" It holds the ions of a run that did not end: go on with aptstream scan {path / 'points.zarr'}, "
+            f"or remove the folder."
+        )
+    return ""
 
 
 def analyse(question: Question, out: Path, *, client: Client | None, stages: Stages) -> Summary:
@@ -129,7 +161,6 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
     AptstreamError
         Whatever a stage finds wrong; what is complete stays.
     """
-    question.roles.of(read_ranges(question.ranges).species)  # a wrong species is cheap to find before the ions are read
     stages.begin("ingest")
     store = ingest(question.ions, ranges=question.ranges, out=out / "points.zarr", progress=stages)
     stages.begin("scan")

@@ -6,13 +6,13 @@ of the same ions into the same bins:
 * numpy: broadcasting and histogram2d, what most people write;
 * numpy-sorted: ions sorted by z, half of the pairs, bincount: a careful user;
 * ckdtree: SciPy's cKDTree.query_pairs with the metric that finds the fewest candidates, and bincount;
-* naive-c: our own C, one cube at a time, in the plain form that every processor runs.
+* naive-c: our own C, one cube at a time, in the plain form that every processor runs (sorted by z: not that naive).
 
     OMP_NUM_THREADS=1 python bench/bench_sdm.py [--size 40] [--repeats 3]
 
 prints one JSON object a line. `sdm.portable` is the plain form of the scan against the fastest this processor has;
 `sdm.edges_4_3_2` and `sdm.label_sets_5` are several scans in one pass; `sdm.linear` is the exponent of growth;
-`sdm.threads` how much faster two threads are than one.
+`sdm.threads` two boxes on two threads against one after the other.
 """
 
 from __future__ import annotations
@@ -192,13 +192,24 @@ def together(size: int, repeats: int) -> None:
 
 
 def growth(size: int, repeats: int) -> None:
-    """Exponent of CPU time against the number of cubes."""
-    task = TASKS[3]
-    sizes = (max(size // 2, 12), size)
-    clouds = [specimen(33, n) for n in sizes]
-    times = [cpu_seconds(partial(scan, task, cloud, n), repeats) for cloud, n in zip(clouds, sizes, strict=True)]
-    cubes = [(n - task.edge + 1) ** 3 for n in sizes]
-    line("sdm.linear", float(np.log(times[1] / times[0]) / np.log(cubes[1] / cubes[0])), "exponent", sizes_nm=sizes)
+    """Exponent of CPU time against volume, of two specimens that differ by a factor of four."""
+    task, sizes = TASKS[3], (2 * size, 4 * size)
+    times = []
+    for length in sizes:
+        rng, shape = np.random.default_rng(0), (length, length, size)
+        n = 33 * length * length * size
+        species = (1 + (rng.random(n) < 0.12)).astype(np.uint8)
+        cloud = PointCloud((rng.random((n, 3)) * shape).astype(np.float32), np.ones(n, np.float32), species, NAMES)
+        box = CellBox((0, 0, 0), (0, 0, 0), shape)
+
+        def work(cloud: PointCloud = cloud, box: CellBox = box) -> None:
+            for _ in SdmScan(cloud, task.channels, task.window, box=box, edges=[task.edge]):
+                pass
+
+        times.append(cpu_seconds(work, repeats))
+    exponent = float(np.log(times[1] / times[0]) / np.log(4))
+    volumes = [length * length * size for length in sizes]
+    line("sdm.linear", exponent, "exponent", rival="linear", rival_value=1.0, ratio=round(1 / exponent, 3), nm3=volumes)
 
 
 def two_threads(size: int, repeats: int) -> None:
@@ -219,7 +230,8 @@ def two_threads(size: int, repeats: int) -> None:
             walls.append(time.perf_counter() - start)
             cpus.append(time.process_time() - used)
         wall[n], cpu[n] = float(np.median(walls)), float(np.median(cpus))
-    line("sdm.threads", wall[1] / wall[2], "x faster", rival="one thread", cpu_inflation=round(cpu[2] / cpu[1], 3))
+    about = {"rival": "one thread", "rival_value": round(wall[1], 3), "ratio": round(wall[1] / wall[2], 3)}
+    line("sdm.threads", wall[2], "s", **about, cpu_inflation=round(cpu[2] / cpu[1], 3))
 
 
 def main() -> None:
@@ -231,7 +243,7 @@ def main() -> None:
     for task in TASKS:
         measure(task, arguments.size, arguments.repeats)
     together(max(arguments.size // 2, 12), arguments.repeats)
-    growth(arguments.size, arguments.repeats)
+    growth(max(arguments.size // 2, 12), 1)
     two_threads(max(arguments.size // 2, 12), arguments.repeats)
 
 

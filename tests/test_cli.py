@@ -278,8 +278,8 @@ BAD = {
     ),
     "a host that is not in the ranges": ({"--host": "Ni"}, r"Species Ni not among.*Found: Al, Li.*Choose"),
     "a solute that is not in the ranges": ({"--solute": "Li,Sc"}, r"Species Sc not among.*Found: Al, Li.*Choose"),
-    "no solute": ({"--solute": " ,"}, r"at least one host and one solute.*found host \['Al'\] and solute \[\]"),
-    "a species in both roles": ({"--solute": "Al"}, r"no species may be both.*found"),
+    "no solute": ({"--solute": " ,"}, r"at least one host and one solute.*found host Al and solute none"),
+    "a species in both roles": ({"--solute": "Al"}, r"each named once.*found host Al and solute Al"),
     "a missing model file": ({"--model": "missing.aptmodel"}, r"missing\.aptmodel cannot be read.*Check the path"),
     "a model that is not shipped": ({"--model": "nonsense"}, r"no shipped model 'nonsense'; shipped: cubes.*Give"),
     "a model file that is none": ({"--model": "junk.aptmodel"}, r"junk\.aptmodel is damaged.*Expected.*fetch it again"),
@@ -487,3 +487,20 @@ def test_the_demonstration_finds_what_it_hid(seed, tmp_path):
         ".csv",
     }
     assert load_model("cubes").digest[:12] in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_json_file_in_a_folder_that_is_not_there_is_refused_before_the_work(specimen, tmp_path):
+    given = (specimen / "specimen.pos", "--ranges", specimen / "specimen.rrng", *ALLOY, "--out", tmp_path / "out")
+    result = call("run", *given, "--workers", 0, "--json", tmp_path / "missing" / "x.json")
+    assert result.exit_code == 2
+    assert "there is no folder" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_did_not_end_says_how_to_go_on(specimen, tmp_path):
+    out = tmp_path / "out"
+    (out / "points.zarr").mkdir(parents=True)
+    given = (specimen / "specimen.pos", "--ranges", specimen / "specimen.rrng", *ALLOY, "--out", out)
+    result = call("run", *given, "--workers", 0)
+    assert result.exit_code == 1
+    assert "go on with aptstream scan" in " ".join(result.stderr.split())

@@ -68,11 +68,7 @@ def ingest(
     """
     target, file = Path(out), Path(source)
     _check_target(target)
-    if file.suffix.lower() != ".pos":
-        raise FileFormatError(
-            f"The file {file.name} has the suffix '{file.suffix}', which is not read. "
-            f"Expected a .pos file: export the reconstruction as POS."
-        )
+    require_pos(file)
     table = ranges if isinstance(ranges, RangeTable) else read_ranges(ranges)
     read = _read(file, table, progress)
     manifest = Manifest(Lattice.around(read.low, read.high), table, read.n_ions, read.n_ranged)
@@ -85,6 +81,21 @@ def ingest(
         provenance["range_file"] = {"name": Path(ranges).name, "sha256": file_sha256(ranges)}
     write_store(target, manifest, ions=ions, provenance=provenance, progress=progress)
     return open_store(target)
+
+
+def require_pos(file: Path) -> None:
+    """Refuse files of ions of a kind that is not read.
+
+    Raises
+    ------
+    FileFormatError
+        If the name does not end in ``.pos``.
+    """
+    if file.suffix.lower() != ".pos":
+        raise FileFormatError(
+            f"The file {file.name} has the suffix '{file.suffix}', which is not read. "
+            f"Expected a .pos file: export the reconstruction as POS."
+        )
 
 
 def write_store(

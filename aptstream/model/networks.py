@@ -5,6 +5,7 @@ A network is described by plain numbers, so a model file needs no code from anyb
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,7 @@ def require_tensorflow() -> Any:
     MissingPackageError
         If it is not installed.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its start-up messages are not for the users of a command line
     try:
         import tensorflow as tf
     except ImportError as error:

@@ -8,22 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from scipy.stats import rankdata
 
 from aptstream import __version__
 from aptstream.errors import ModelError
+from aptstream.model.evaluate import held_out, score
 from aptstream.model.modelfile import CubeJudge, Model
 from aptstream.model.networks import CubeNet, require_tensorflow
 from aptstream.model.predict import BATCH as PREDICTION_BATCH
-from aptstream.model.predict import Predictor
 from aptstream.model.presets import Preset
 from aptstream.progress import Progress, silent
-from aptstream.sdm.dictionary import Samples, open_dictionary
+from aptstream.sdm.dictionary import Samples, dictionary_digest, open_dictionary
 from aptstream.sdm.window import SdmWindow
 
-#: Share of the specimens that training does not see.
-HELD_OUT = 0.1
 BATCH = 128
 
 
@@ -32,7 +28,6 @@ def train(
     dictionary: Path,
     *,
     seed: int,
-    provenance: dict[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Train the networks of a preset on a dictionary.
@@ -47,8 +42,6 @@ def train(
         What `aptstream.sdm.dictionary.make_dictionary` wrote, with the windows of the preset.
     seed : int
         Seed of weights, order and dropout.
-    provenance : dict, optional
-        Further entries for the model's history, such as the command.
     progress : Progress
         Called after each epoch.
 
@@ -80,11 +73,15 @@ def train(
     for edge in preset.windows:
         judge = _train_judge(preset, edge, samples[edge], seed, progress)
         judges.append(judge)
-        scores[f"cubes_{edge}nm"] = score(judge, _held_out(samples[edge])[1])
+        scores[f"cubes_{edge}nm"] = score(judge, held_out(samples[edge])[1])
+    made = {key: attributes[key] for key in ("seed", "n_specimens")}
     history = {
+        "command": f"aptstream dictionary --preset {preset.name} --specimens {made['n_specimens']} "
+        f"--seed {made['seed']} --out DICTIONARY && "
+        f"aptstream train DICTIONARY --preset {preset.name} --seed {seed} --out MODEL",
         "seed": seed,
         "threads": 1,
-        "dictionary": {key: attributes[key] for key in ("seed", "n_specimens")},
+        "dictionary": {**made, "sha256": dictionary_digest(samples, attributes)},
         "versions": {
             "aptstream": __version__,
             "python": platform.python_version(),
@@ -92,17 +89,8 @@ def train(
             "keras": tensorflow.keras.__version__,
             "numpy": np.__version__,
         },
-        **(provenance or {}),
     }
     return Model(preset.name, preset.crystal, tuple(judges), preset.cut, preset.min_voxels, history, scores)
-
-
-def _held_out(samples: Samples) -> tuple[Samples, Samples]:
-    """Split by specimen: training, held out (the last ones)."""
-    first = int(np.ceil((int(samples.specimen.max()) + 1) * (1 - HELD_OUT)))
-    late = samples.specimen >= first
-    parts = [Samples(samples.image[s], samples.fraction[s], samples.specimen[s]) for s in (~late, late)]
-    return parts[0], parts[1]
 
 
 def _train_judge(preset: Preset, edge: int, samples: Samples, seed: int, progress: Progress) -> CubeJudge:
@@ -110,7 +98,7 @@ def _train_judge(preset: Preset, edge: int, samples: Samples, seed: int, progres
     keras = require_tensorflow().keras
     keras.utils.set_random_seed(seed)
     window, epochs = preset.windows[edge], preset.epochs[edge]
-    training, _ = _held_out(samples)
+    training, _ = held_out(samples)
     network = preset.net.build(window)
     steps = epochs * (len(training) // BATCH)
     network.compile(
@@ -174,54 +162,3 @@ def rebuild(judge: CubeJudge) -> Any:
     except ValueError as error:
         raise ModelError(f"The weights for {judge.edge_nm} nm cubes do not fit their network: {error}") from error
     return network
-
-
-def score(judge: CubeJudge, samples: Samples) -> dict[str, float]:
-    """Score a network on labelled cubes, through the runtime that scans use.
-
-    Parameters
-    ----------
-    judge : CubeJudge
-        The network.
-    samples : Samples
-        Cubes that training has not seen.
-
-    Returns
-    -------
-    dict of str to float
-        ``auc``: probability that a cube with at least half of its volume ordered is ranked above one without any;
-        ``mean_error``: mean of probability − fraction; ``rmse``; ``n`` cubes.
-    """
-    p = Predictor(judge)(samples.image)
-    difference = p.astype(np.float64) - samples.fraction
-    return {
-        "auc": round(auc(p[samples.fraction >= 0.5], p[samples.fraction == 0]), 5),
-        "mean_error": round(float(difference.mean()), 5),
-        "rmse": round(float(np.sqrt((difference**2).mean())), 5),
-        "n": len(samples),
-    }
-
-
-def auc(positive: npt.NDArray[np.floating[Any]], negative: npt.NDArray[np.floating[Any]]) -> float:
-    """Area under the ROC curve (Mann–Whitney statistic; ties count half).
-
-    Parameters
-    ----------
-    positive, negative : ndarray
-        Scores of the two classes.
-
-    Returns
-    -------
-    float
-        NaN if a class is empty.
-
-    Examples
-    --------
-    >>> auc(np.array([0.9, 0.6]), np.array([0.5, 0.6]))
-    0.875
-    """
-    n, m = len(positive), len(negative)
-    if not n or not m:
-        return float("nan")
-    ranks = rankdata(np.concatenate([positive, negative]))
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))

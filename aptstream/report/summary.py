@@ -11,6 +11,7 @@ from aptstream.cloud.store import PointStore
 from aptstream.grid.answer import Answer
 from aptstream.grid.compare import Comparison
 from aptstream.grid.composition import overall_percent
+from aptstream.grid.precipitates import Precipitates
 from aptstream.model.modelfile import Model
 from aptstream.scan.results import ScanStore
 
@@ -82,10 +83,10 @@ class Summary:
         if not len(found):
             seen = "" if self.planes.visible else " No lattice planes are visible along z, so none could be seen."
             return f"No {name}-ordered particles were found.{seen}"
-        spread = f" ± {found.radius_nm.std(ddof=1):.2f}" if len(found) > 1 else ""
+        spread = f" (s.d. {found.radius_nm.std(ddof=1):.2f})" if len(found) > 1 else ""
         plural = "s" if len(found) > 1 else ""
         return (
-            f"{len(found)} {name}-ordered particle{plural} found: mean radius {found.mean_radius_nm:.2f}{spread} nm, "
+            f"{len(found)} {name}-ordered particle{plural} found: mean radius {found.mean_radius_nm:.2f} nm{spread}, "
             f"volume fraction {self.answer.volume_fraction:.2%}."
         )
 
@@ -134,6 +135,7 @@ class Summary:
             table = self.store.ranges
             rows += [
                 ("mean radius", f"{found.mean_radius_nm:.2f} nm"),
+                ("mean radius of those inside", _mean_inside(found)),
                 ("volume fraction", f"{self.answer.volume_fraction:.2%}"),
                 ("number density", _scientific(self.number_density_per_m3) + " m⁻³"),
                 ("composition of the particles", _composition(overall_percent(inside, table))),
@@ -180,3 +182,9 @@ def _scientific(value: float) -> str:
     """Write a large number as 1.14 × 10²⁴."""
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def _mean_inside(found: Precipitates) -> str:
+    """Mean radius of the particles that no edge can have cut off."""
+    inside = found.radius_nm[~found.touches_edge]
+    return f"{inside.mean():.2f} nm ({len(inside)} particles)" if len(inside) else "none lies wholly inside"

@@ -101,7 +101,8 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
         ),
         "voxel_votes": (
             f"Votes: every 1 nm voxel sums the {edge} nm cubes that cover it. The dashed line is the publication's "
-            f"cut at 62 of 64.",
+            f"cut at 62 of 64; as each cube's number is its expected ordered fraction, only voxels deep inside large "
+            f"particles can reach it.",
             vote_histogram(answer.votes),
         ),
         "order_slices": (

@@ -27,6 +27,9 @@ Cell = tuple[int, int, int]
 
 #: Edges of a task in bricks that the planner tries.
 TASK_BRICKS = (1, 2, 3, 4)
+#: Fewest ions in a nm³ of the box around a specimen: with less the file is not in nm. A needle in its box has about 5,
+#: and 0.6 a real set of which all but a few regions were cut away.
+MIN_DENSITY = 0.05
 #: Cells that a task may read: a few seconds of work at usual densities.
 MAX_CELLS = 64_000
 
@@ -127,7 +130,7 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
     Raises
     ------
     PlanError
-        If the specimen is smaller than a cube.
+        If the specimen is smaller than a cube, or so thin that the file cannot be in nm.
     RangingError
         If a role names a species that the store has not.
     """
@@ -138,6 +141,13 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
         raise PlanError(
             f"The ions fill {size} nm: too small for a cube of {max(edges)} nm. "
             f"At least {max(edges)} nm are needed on every axis; is the file in nm?"
+        )
+    density = store.n_ions / prod(store.shape_cells)
+    if density < MIN_DENSITY:
+        size = " x ".join(str(n) for n in store.shape_cells)
+        raise PlanError(
+            f"The {store.n_ions:,} ions are spread over {size} nm: {density:.3g} ions/nm³, where a metal gives 20–60. "
+            f"Is the file in nm? Positions in ångström must be divided by ten."
         )
     return ScanPlan(
         store_path=str(store.path.resolve()),

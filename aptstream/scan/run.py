@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptstream.cloud.store import PointStore
-from aptstream.errors import StoreError
+from aptstream.errors import StoreError, WorkerError
 from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
 from aptstream.points import Roles
@@ -122,13 +122,19 @@ def _results(plan: ScanPlan, folder: str, client: Client | None, n_workers: int)
         for task in tasks:
             yield run_task(plan, task, folder)
         return
-    from distributed import as_completed
+    from distributed import KilledWorker, as_completed
 
     waiting = iter(tasks)
     first = [client.submit(run_task, plan, task, folder, pure=False) for task in islice(waiting, IN_FLIGHT * n_workers)]
     futures = as_completed(first, loop=client.loop)
     for future in futures:
-        yield future.result()
+        try:
+            yield future.result()
+        except KilledWorker as error:
+            raise WorkerError(
+                f"Workers died again and again on one part of the scan, most likely for want of memory: {error}. "
+                f"Take fewer workers with --workers, or more memory."
+            ) from error
         future.release()
         following = next(waiting, None)
         if following is not None:

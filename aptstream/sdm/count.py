@@ -278,6 +278,50 @@ def count_sdm(
     return image.reshape(tags.n_channels, *window.shape)
 
 
+def zsdm(
+    cloud: PointCloud, channels: Channels, *, half_z_nm: float = 1.5, bins_z: int = 75, lateral_nm: float = 0.5
+) -> tuple[npt.NDArray[np.float64], Counts]:
+    """Count the one-dimensional map along z: offsets of all pairs that stand nearly above each other.
+
+    Parameters
+    ----------
+    cloud : PointCloud
+        Ions of the region.
+    channels : Channels
+        Which pairs are counted.
+    half_z_nm : float
+        Largest offset along z in nm.
+    bins_z : int
+        Number of bins.
+    lateral_nm : float
+        Largest lateral distance of a pair in nm.
+
+    Returns
+    -------
+    offset_nm : ndarray of float64, (bins_z,)
+        Middle of each bin in nm.
+    counts : ndarray of uint32, (channels, bins_z)
+        Pairs.
+
+    Raises
+    ------
+    PlanError
+        As `count_sdm`.
+
+    Examples
+    --------
+    >>> z = np.arange(40) * 0.25
+    >>> cloud = PointCloud(np.stack([0 * z, 0 * z, z], axis=1).astype("f4"), np.ones(40, "f4"), np.ones(40, "u1"),
+    ...                    ("unranged", "Al"))
+    >>> offset, counts = zsdm(cloud, Channels((("Al",),), ((0, 0),)), half_z_nm=1.0, bins_z=5)
+    >>> counts[0]
+    array([ 0, 39, 38, 37,  0], dtype=uint32)
+    """
+    window = SdmWindow("z", half_z_nm, bins_z, lateral_nm, 1)
+    offset = np.linspace(0, half_z_nm, bins_z, endpoint=False, dtype=np.float64) + half_z_nm / bins_z / 2
+    return offset, count_sdm(cloud, channels, window)[:, :, 0]
+
+
 def scan_sdms(
     store: PointStore, channels: Channels, window: SdmWindow, *, region: Box | None = None, edges: Sequence[int] = (4,)
 ) -> SdmScan:

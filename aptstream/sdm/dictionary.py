@@ -20,6 +20,7 @@ import zarr
 
 from aptstream.crystal import Crystal
 from aptstream.errors import StoreError
+from aptstream.io.digest import content_digest
 from aptstream.points import Roles
 from aptstream.progress import Progress, silent
 from aptstream.sdm.count import SdmScan
@@ -262,3 +263,21 @@ def open_dictionary(path: Path) -> tuple[dict[int, Samples], dict[str, Any]]:
             f"{path} is not a readable dictionary: {error}. Make one with: aptstream dictionary."
         ) from error
     return samples, attributes
+
+
+def dictionary_digest(samples: Mapping[int, Samples], attributes: Mapping[str, Any]) -> str:
+    """Hash what a training library means: its images, labels and windows.
+
+    Parameters
+    ----------
+    samples, attributes : mapping
+        What `open_dictionary` returned.
+
+    Returns
+    -------
+    str
+        SHA-256, 64 hexadecimal digits.
+    """
+    fields = ("image", "fraction", "specimen")
+    arrays = {f"cubes_{edge}nm/{name}": getattr(part, name) for edge, part in samples.items() for name in fields}
+    return content_digest(arrays, {"format": FORMAT, "windows": attributes["windows"]})

@@ -361,7 +361,7 @@ def test_the_shipped_model_is_small_and_says_where_it_comes_from():
     assert Path(model.path).parent.name == "data"
     assert Path(model.path).stat().st_size < 1_000_000
     assert len(model.digest) == 64
-    assert model.provenance["command"].startswith("aptstream train ")
+    assert model.provenance["command"].startswith("aptstream dictionary ")
     assert f"--seed {model.provenance['seed']}" in model.provenance["command"]
     assert set(model.provenance["dictionary"]) >= {"seed", "n_specimens"}
     assert set(model.provenance["versions"]) >= {"aptstream", "python", "tensorflow", "keras", "numpy"}

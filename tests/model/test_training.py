@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from aptstream.errors import MissingPackageError, ModelError
 from aptstream.model import training
+from aptstream.model.evaluate import auc, evaluate, score
 from aptstream.model.modelfile import load_model, save_model
 from aptstream.model.networks import CubeNet, require_tensorflow
 from aptstream.model.predict import BATCH, Predictor
 from aptstream.model.presets import PRESETS, Preset, get_preset
-from aptstream.model.training import auc, rebuild, score, train
+from aptstream.model.training import rebuild, train
 from aptstream.sdm import dictionary
 from aptstream.sdm.dictionary import Samples, make_dictionary, open_dictionary
 from aptstream.sdm.window import SdmWindow
@@ -225,3 +226,24 @@ def test_a_trained_model_survives_its_file(trained, tmp_path):
 def test_a_dictionary_of_other_windows_is_refused_with_what_to_do(small_dictionary):
     with pytest.raises(ModelError, match="aptstream dictionary --preset cubes"):
         train(get_preset("cubes"), small_dictionary, seed=1)
+
+
+@pytest.mark.slow
+def test_the_shipped_model_scores_as_recorded_on_cubes_of_another_seed(tmp_path):
+    preset, model = get_preset("cubes"), load_model("cubes")
+    make_dictionary(tmp_path / "d.zarr", crystal=preset.crystal, windows=preset.windows, n_specimens=12, seed=77)
+    found = evaluate(model, tmp_path / "d.zarr")
+    assert set(found) == {4, 2}
+    for edge, recorded in ((4, model.scores["cubes_4nm"]), (2, model.scores["cubes_2nm"])):
+        # twelve specimens scatter: what they are made of decides more than the network
+        assert found[edge]["auc"] > 0.95
+        assert found[edge]["rmse"] < 2 * recorded["rmse"]
+
+
+def test_a_dictionary_of_other_windows_cannot_score_a_model(tmp_path, monkeypatch):
+    model = load_model("cubes")
+    windows = {4: SdmWindow("z", 1.0, 5, 1.0, 1)}
+    monkeypatch.setattr("aptstream.sdm.dictionary.SPECIMEN_NM", 9)
+    make_dictionary(tmp_path / "d.zarr", crystal=model.crystal, windows=windows, n_specimens=1, seed=1)
+    with pytest.raises(ModelError, match="other windows"):
+        evaluate(model, tmp_path / "d.zarr")

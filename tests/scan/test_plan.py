@@ -31,6 +31,7 @@ def store_of(shape, path):
         path=path,
         attrs={"content_digest": "0" * 64},
         species_names=("unranged", "Al", "Li", "Mg"),
+        n_ions=33 * prod(shape),
     )
 
 
@@ -117,3 +118,10 @@ def test_relative_paths_become_absolute_for_workers_elsewhere(model, tmp_path, m
     plan = plan_scan(store_of((9, 9, 9), Path("points.zarr")), model, ROLES)
     assert plan.store_path == str(tmp_path / "points.zarr")
     assert Path(plan.model_path).is_absolute()
+
+
+def test_a_file_in_angstrom_is_refused_with_a_hint(model, roles, tmp_path):
+    store = store_of((300, 300, 400), tmp_path)
+    store.n_ions = 1_200_000
+    with pytest.raises(PlanError, match=r"0\.0333 ions/nm³.*Is the file in nm"):
+        plan_scan(store, model, roles)

@@ -102,6 +102,7 @@ def test_the_lazy_graph_carries_addresses_and_no_data(model, roles, tmp_path):
         path=tmp_path / "points.zarr",
         attrs={"content_digest": "0" * 64},
         species_names=("unranged", "Al", "Li", "Mg"),
+        n_ions=33 * 200 * 200 * 400,
     )
     array = lazy_scan(store, model, roles)
     assert array.npartitions > 100
