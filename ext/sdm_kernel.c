@@ -20,11 +20,12 @@
  *      plane --x window-> ring  (S x planes of cubes; a cube is finished when x leaves it)
  *
  * Cubes of several edges share the hook. Extents beyond the histogram's window hold no pair: only ext_x, ext_y, ext_z are
- * ever scattered. Adding images is what costs, so counters have 16 bits where that is safe: a hook holds the pairs of two
- * times two rows of cells, (x, m) with (x + ex, m + ez) and (x + ex, m) with (x, m + ez), of at most 181 ions each (the gate
- * checks), so none exceeds 2 * 181 * 181 = 65 522; sums of hooks are added with saturation, and a finished counter that
- * shows 65 535 makes the gate count that tile again with 32 bits, which hold the n (n - 1) / 2 pairs of a cube of fewer
- * than 92 682 ions (the gate checks). */
+ * ever scattered. Adding images is what costs, so counters have 16 bits where that is safe. A hook holds the pairs that have
+ * one ion in the y cell it began with and the other in a row of S cells from there on, in four ways: lower and upper ion in
+ * either x cell, the ion in the first y cell being the lower or the upper one. So with at most C ions in a cell and R in a
+ * row none of its counters exceeds 4 C R, which the gate checks. Sums of hooks are added with saturation, and a finished
+ * counter that shows 65 535 makes the gate count that tile again with 32 bits, which hold the n (n - 1) / 2 pairs of a cube
+ * of fewer than 92 682 ions (the gate checks). */
 #include "sdm_kernel.h"
 #include "sdm_pairs.h"
 

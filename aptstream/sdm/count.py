@@ -16,9 +16,9 @@ from aptstream.errors import PlanError
 from aptstream.points import Box, PointCloud, Triple
 from aptstream.sdm.kernel import (
     INSTRUCTIONS,
+    MAX_16_BIT,
     MAX_EDGES,
     MAX_IONS_PER_CUBE,
-    MAX_IONS_PER_ROW,
     SLICES,
     BoxShape,
     Bytes,
@@ -135,7 +135,8 @@ class SdmScan:
                 f"A cube holds {most:,} ions; at most {MAX_IONS_PER_CUBE:,} can be counted without overflow. "
                 f"Check the units of the file (nm expected) and for duplicated ions, or take smaller cubes."
             )
-        self._wide = int(_windows(every, (1, self.edges[0], 1)).max()) > MAX_IONS_PER_ROW
+        # what one hook of the kernel can hold: see ext/sdm_kernel.c
+        self._wide = 4 * int(every.max()) * int(_windows(every, (1, self.edges[0], 1)).max()) > MAX_16_BIT
         self._volume = make_volume(
             ions, self._tags, window, cells=box.shape, shape=self._shape, instructions=self.instructions
         )

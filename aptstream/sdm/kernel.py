@@ -22,8 +22,8 @@ Bytes = npt.NDArray[np.uint8]
 
 #: A cube of more ions could hold more than 2³² − 1 pairs, the largest number that a counter can show.
 MAX_IONS_PER_CUBE = 92_681
-#: Two times two rows of cells of at most this many ions hold at most 65 522 pairs, which 16-bit counters can show.
-MAX_IONS_PER_ROW = 181
+#: The largest number that a 16-bit counter can show.
+MAX_16_BIT = 65_535
 #: z slices in a cell: partners are looked for in whole slices.
 SLICES = 8
 #: Largest stride in nm; and largest number of bins of all cubes of a column of cells, which a bin number must hold.
