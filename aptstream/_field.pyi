@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-def smooth(grid: Floats, scratch: Floats, half: Floats) -> None: ...
+def smooth(grid: Floats, scratch: Floats, row: Floats, half: Floats) -> None: ...
 def locate(
     position: Floats,
     role: npt.NDArray[np.int8],

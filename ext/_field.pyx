@@ -4,14 +4,14 @@ from libc.math cimport floor
 from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "smooth.h" nogil:
-    void c_smooth "smooth"(float *grid, float *scratch, int64_t nx, int64_t ny, int64_t nz, const float *half,
-                           int64_t reach) noexcept
+    void c_smooth "smooth"(float *grid, float *scratch, float *row, int64_t nx, int64_t ny, int64_t nz,
+                           const float *half, int64_t reach) noexcept
 
 
-def smooth(float[:, :, ::1] grid, float[:, :, ::1] scratch, const float[::1] half):
-    """Smooth a grid in place; half: the kernel from its middle to one end."""
+def smooth(float[:, :, ::1] grid, float[:, :, ::1] scratch, float[::1] row, const float[::1] half):
+    """Smooth a grid in place; half: the kernel from its middle to one end; row: as many zeros as grid and kernel need."""
     with nogil:
-        c_smooth(&grid[0, 0, 0], &scratch[0, 0, 0], grid.shape[0], grid.shape[1], grid.shape[2], &half[0],
+        c_smooth(&grid[0, 0, 0], &scratch[0, 0, 0], &row[0], grid.shape[0], grid.shape[1], grid.shape[2], &half[0],
                  half.shape[0] - 1)
 
 

@@ -92,7 +92,7 @@ def dark_field(
     every, solutes = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     _field.count(cell, role, every.reshape(-1), solutes.reshape(-1))
     for grid in (every, solutes):
-        _field.smooth(grid, scratch, gaussian(FRACTION_NM))
+        _smooth(grid, scratch, FRACTION_NM)
     fraction = (solutes / np.maximum(every, 1e-6)).astype(np.float32, copy=False)
     waves = np.zeros((3, every.size), dtype=np.float32)
     cosine, sine = np.cos(phase), np.sin(phase)
@@ -104,14 +104,21 @@ def _power(waves: Floats, scale: float, scratch: Floats) -> Floats:
     """P of one scale on the voxels of 1 nm."""
     real, imaginary, noise = (wave.copy() for wave in waves)
     for grid in (real, imaginary):
-        _field.smooth(grid, scratch, gaussian(scale))
+        _smooth(grid, scratch, scale)
     # The square of a Gaussian is a narrower Gaussian, times the height of the first one and a constant.
-    _field.smooth(noise, scratch, gaussian(scale / np.sqrt(2)))
+    _smooth(noise, scratch, scale / float(np.sqrt(2)))
     height = 1 / (8 * np.pi**1.5 * (FINE * scale) ** 3)
     nx, ny, nz = (n // FINE for n in real.shape)
     power = np.empty((nx, ny, nz), dtype=np.float32)
     _field.power(real, imaginary, noise, height, power)
     return power
+
+
+def _smooth(grid: Floats, scratch: Floats, sigma_nm: float) -> None:
+    """Smooth a fine grid in place."""
+    half = gaussian(sigma_nm)
+    row = np.zeros(grid.shape[2] + 2 * (len(half) - 1), dtype=np.float32)
+    _field.smooth(grid, scratch, row, half)
 
 
 def gaussian(sigma_nm: float) -> Floats:
