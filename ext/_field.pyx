@@ -9,7 +9,7 @@ cdef extern from "smooth.h" nogil:
 
 
 def smooth(float[:, :, ::1] grid, float[:, :, ::1] scratch, float[::1] row, const float[::1] half):
-    """Smooth a grid in place; half: the kernel from its middle to one end; row: as many zeros as grid and kernel need."""
+    """Smooth a grid in place; half: the kernel from its middle to one end; row: room for a row and two halves."""
     with nogil:
         c_smooth(&grid[0, 0, 0], &scratch[0, 0, 0], &row[0], grid.shape[0], grid.shape[1], grid.shape[2], &half[0],
                  half.shape[0] - 1)
