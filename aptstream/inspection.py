@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aptstream.cloud import open_store
-from aptstream.errors import FileFormatError, StoreError
+from aptstream.errors import StoreError
 from aptstream.grid.files import FORMAT as GRID
 from aptstream.grid.files import open_grid
 from aptstream.io.arrays import load_metadata
@@ -61,7 +61,8 @@ def describe(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        POS or RRNG file, model file, point store, scan, grid, dictionary, or output folder.
+        POS or RRNG file, model file, point store, scan, grid, dictionary, or output folder; of any other file its size
+        and digest are told.
 
     Returns
     -------
@@ -70,10 +71,8 @@ def describe(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    FileFormatError
-        If the kind of file is not known.
     AptstreamError
-        If it is damaged.
+        If it is damaged, or a folder of another program.
     """
     readers = {
         ".pos": _pos,
@@ -86,12 +85,9 @@ def describe(path: Path) -> dict[str, Any]:
         "run": _run,
     }
     kind = kind_of(path)
-    if kind not in readers:
-        known = ", ".join(k for k in readers if k.startswith("."))
-        raise FileFormatError(
-            f"{path} is of no known kind ({kind!r}). Known: {known}, and the folders aptstream makes."
-        )
-    return readers[kind](path)
+    if kind not in readers and path.is_dir():
+        raise StoreError(f"{path} is a Zarr group of another program ({kind!r}): aptstream made no such folder.")
+    return readers.get(kind, _other)(path)
 
 
 def content_sha256(path: Path) -> str:
@@ -154,6 +150,12 @@ def describe_model(model: Model) -> dict[str, Any]:
             f"{window.half_lateral_nm:g} nm across; {weights:,} weights; at least {judge.min_ions} ions"
         )
     return {**facts, "scores": model.scores, "provenance": model.provenance, "sha256": model.digest}
+
+
+def _other(path: Path) -> dict[str, Any]:
+    names = {".csv": "table", ".vti": "grid for ParaView", ".npz": "NumPy arrays", ".html": "page"}
+    kind = names.get(path.suffix.lower(), "file that aptstream does not read")
+    return {"kind": kind, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def _pos(path: Path) -> dict[str, Any]:

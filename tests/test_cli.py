@@ -349,7 +349,6 @@ def test_a_missing_option_is_wrong_usage(missing, inputs, tmp_path):
         (("scan", "missing.zarr", *ALLOY, "--out", "s.zarr"), 1, r"no point store .*missing\.zarr"),
         (("find", "missing.zarr", "missing.zarr", "--out", "f"), 1, r"no scan at .*missing\.zarr"),
         (("info", "missing"), 1, r"no such file or folder .*missing"),
-        (("info", "table.txt"), 1, r"table\.txt is of no known kind"),
         (("info", "cut.pos"), 1, r"cut\.pos is not complete"),
         (("info", "."), 1, r"a folder without a zarr\.json"),
         (("info", "--digest", "."), 1, r"a folder without a zarr\.json"),
@@ -504,3 +503,14 @@ def test_a_run_that_did_not_end_says_how_to_go_on(specimen, tmp_path):
     result = call("run", *given, "--workers", 0)
     assert result.exit_code == 1
     assert "go on with aptstream scan" in " ".join(result.stderr.split())
+
+
+def test_info_says_something_of_any_file(ran, tmp_path):
+    out, _ = ran
+    for name, kind in (("particles.csv", "table"), ("grid.vti", "grid for ParaView"), ("report.html", "page")):
+        facts = json.loads(done("info", out / name, "--json", "-"))
+        assert facts["kind"] == kind
+        assert facts["bytes"] == (out / name).stat().st_size
+        assert facts["sha256"] == done("info", "--digest", out / name).strip()
+    (tmp_path / "x.dat").write_bytes(b"1")
+    assert "does not read" in done("info", tmp_path / "x.dat")
