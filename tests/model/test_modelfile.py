@@ -288,7 +288,7 @@ def test_objects_are_never_unpickled(repacked, refuse, name):
     refuse(repacked(lambda members: members.update({name: stream.getvalue()})))
 
 
-@pytest.mark.parametrize("name", ["../evil.npy", "/tmp/evil.npy", "a/b.npy", "a\\..\\b.npy", "evil.py", "evil"])
+@pytest.mark.parametrize("name", ["../evil.npy", "/evil.npy", "a/b.npy", "a\\..\\b.npy", "evil.py", "evil"])
 def test_members_with_odd_names_are_refused(repacked, refuse, name):
     refuse(repacked(lambda members: members.update({name: npy(np.zeros(1, "f4"))})), "members that no model has")
 

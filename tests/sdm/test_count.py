@@ -364,42 +364,6 @@ def test_far_away_ions_do_not_cost_memory():
     assert count_sdm(cloud, ROLES, WINDOWS[1])[0].sum() == 1
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        (("xy", 1, 10, 1, 10), "not known"),
-        (("rhoz", 1, 10, 1, 16), "1–15 columns"),
-        (("z", 0, 10, 1, 1), "half-widths"),
-        (("z", float("nan"), 10, 1, 1), "half-widths"),
-        (("zx", 1, 0, 1, 10), "1–1024 rows"),
-        (("zx", 1, 10, 1, 20, -1.0), "Limits"),
-        (("zx", 1, 10, 1, 10, None, 1.5), "equal width"),
-        (("zx", 1, 500, 1, 1000, None, 1.5), "256 bins"),
-        (("zx", 1, 75.5, 1, 10), "1–1024 rows"),
-    ],
-)
-def test_impossible_windows_are_refused(fields, words):
-    with pytest.raises(PlanError, match=words):
-        SdmWindow(*fields)
-
-
-@pytest.mark.parametrize(
-    ("groups", "pairs"),
-    [
-        ((), ((0, 0),)),
-        ((("Al",), ("Al",)), ((0, 0),)),
-        ((("Al",), ()), ((0, 0),)),
-        ((("Al",),), ()),
-        ((("Al",),), ((0, 1),)),
-        ((("Al",), ("Li",)), ((0, 1), (1, 0))),
-        (tuple((name,) for name in "ABCDE"), ((0, 0),)),
-    ],
-)
-def test_impossible_channels_are_refused(groups, pairs):
-    with pytest.raises(PlanError):
-        Channels(groups, pairs)
-
-
 def test_scanning_a_store_equals_scanning_its_ions(specimen_store, roles):
     channels, window = Channels.of_roles(roles), WINDOWS[1]
     region = Box(specimen_store.origin_nm, tuple(a + 7.0 for a in specimen_store.origin_nm))
@@ -413,19 +377,3 @@ def test_scanning_a_store_equals_scanning_its_ions(specimen_store, roles):
     assert scan.n_ions(4).sum() > 0 < len(cloud)
     whole = scan_sdms(specimen_store, channels, window)
     assert whole.box.shape == specimen_store.shape_cells
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        ((0, 0, 0), (0, 0, 0), (4, 4, 0)),
-        ((0, 0, 0), (0, 0, 0), (4, 4, 4.5)),
-        ((0, 0, 0), (0, 0, 0), (4, 4, 4), 0.0),
-        ((0, 0, 0), (0, 0, 0), (4, 4, 4), -1.0),
-        ((0, 0, 0), (0, 0, 0), (4, 4, 4), float("nan")),
-        ((0, 0, float("inf")), (0, 0, 0), (4, 4, 4)),
-    ],
-)
-def test_impossible_boxes_are_refused(fields):
-    with pytest.raises(PlanError, match="A box"):
-        CellBox(*fields)
