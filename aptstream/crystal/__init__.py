@@ -2,5 +2,6 @@
 
 from aptstream.crystal.crystal import Crystal
 from aptstream.crystal.structures import STRUCTURES, Structure
+from aptstream.crystal.variants import Variants
 
-__all__ = ["STRUCTURES", "Crystal", "Structure"]
+__all__ = ["STRUCTURES", "Crystal", "Structure", "Variants"]

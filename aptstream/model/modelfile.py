@@ -211,13 +211,13 @@ def _parse(content: bytes, where: str) -> Model:
         description = json.loads(arrays["description"].tobytes())
         if (description["format"], description["format_version"]) != (FORMAT, FORMAT_VERSION):
             raise ValueError(f"format {description['format']!r}, version {description['format_version']!r}")
-        crystal, judges = description["crystal"], tuple(_judge(judge, arrays) for judge in description["judges"])
+        judges = tuple(_judge(judge, arrays) for judge in description["judges"])
         edges = [judge.edge_nm for judge in judges]
         if not edges or edges != sorted(set(edges), reverse=True):
             raise ValueError(f"its networks judge cubes of {edges} nm, expected descending edges")
         return Model(
             name=str(description["name"]),
-            crystal=Crystal(str(crystal["label"]), _number(crystal["a_nm"], 0.1, 2), _pole(crystal["pole"])),
+            crystal=_crystal(description["crystal"]),
             judges=judges,
             cut=_number(description["cut"], 0, 1),
             min_voxels=_whole(description["min_voxels"], 1, 10**6),
@@ -282,6 +282,13 @@ def _window(fields: Mapping[str, Any]) -> SdmWindow:
     for bins in (window.bins_z, window.bins_lateral):
         _whole(bins, 1, 1024)
     return window
+
+
+def _crystal(fields: Mapping[str, Any]) -> Crystal:
+    """Return the crystal, its numbers checked; files of before there were axial ratios state none."""
+    label, a_nm, pole = str(fields["label"]), _number(fields["a_nm"], 0.1, 2), _pole(fields["pole"])
+    ratio = fields.get("c_over_a")
+    return Crystal(label, a_nm, pole, None if ratio is None else _number(ratio, 0.2, 5))
 
 
 def _pole(indices: Any) -> tuple[int, int, int]:

@@ -244,6 +244,8 @@ def test_broken_numbers_are_refused_where_whole_ones_belong(described, refuse, p
         lambda d: d["crystal"].update(pole=[0, 1, 0.5]),
         lambda d: d["crystal"].update(pole=[0, 1, 10**30]),
         lambda d: d["crystal"].update(pole="011"),
+        lambda d: d["crystal"].update(c_over_a="1"),
+        lambda d: d["crystal"].update(c_over_a=-1.0),
         lambda d: d["judges"][0]["window"].update(kind="xyz"),
         lambda d: d["judges"][0]["window"].update(kind=[]),
         lambda d: d["judges"][0]["window"].update(more=1),
@@ -267,6 +269,17 @@ def test_broken_numbers_are_refused_where_whole_ones_belong(described, refuse, p
 )
 def test_descriptions_that_make_no_sense_are_refused(described, refuse, change):
     refuse(described(change))
+
+
+def test_files_from_before_axial_ratios_are_read(described, small, tmp_path):
+    path = tmp_path / "old.aptmodel"
+    path.write_bytes(described(lambda d: d["crystal"].pop("c_over_a")))
+    assert load_model(path).crystal == small.crystal
+
+
+def test_an_axial_ratio_is_kept(small, tmp_path):
+    hexagonal = replace(small, crystal=Crystal("D019", 0.321, (1, 1, -2, 0), 1.624))
+    assert load_model(save_model(tmp_path / "m.aptmodel", hexagonal)).crystal == hexagonal.crystal
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"format":' * 50_000, b"1" * 10_000])

@@ -70,7 +70,7 @@ def test_what_was_made_is_what_is_opened(library):
         np.testing.assert_array_equal(of_edge.specimen, np.repeat([0, 1], CUBES[edge]))
     assert (attributes["seed"], attributes["n_specimens"]) == (5, 2)
     assert attributes["windows"] == {str(edge): window.as_dict() for edge, window in WINDOWS.items()}
-    assert attributes["crystal"] == {"label": "L12", "a_nm": 0.405, "pole": [0, 1, 1]}
+    assert attributes["crystal"] == {"label": "L12", "a_nm": 0.405, "pole": [0, 1, 1], "c_over_a": None}
     assert [described["size_nm"] for described in attributes["specimens"]] == [[EDGE_NM] * 3] * 2
 
 
