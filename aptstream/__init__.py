@@ -52,13 +52,15 @@ if TYPE_CHECKING:
     from aptstream.sdm.count import scan_sdms as scan_sdms
     from aptstream.sdm.count import zsdm as zsdm
     from aptstream.sdm.darkfield import dark_field as dark_field
-    from aptstream.sdm.darkfield import fit_period as fit_period
+    from aptstream.sdm.darkfield import order_field as order_field
     from aptstream.sdm.dictionary import make_dictionary as make_dictionary
     from aptstream.sdm.image import contrast_images as contrast_images
     from aptstream.sdm.image import grey_images as grey_images
     from aptstream.sdm.image import scan_images as scan_images
     from aptstream.sdm.image import standardised_images as standardised_images
     from aptstream.sdm.kernel import CellBox as CellBox
+    from aptstream.sdm.planes import Planes as Planes
+    from aptstream.sdm.planes import fit_planes as fit_planes
     from aptstream.sdm.window import Channels as Channels
     from aptstream.sdm.window import SdmWindow as SdmWindow
     from aptstream.simulate.particles import Particles as Particles
@@ -90,10 +92,11 @@ _ROOMS = {
     "report": ("Summary", "report"),
     "scan": ("ScanStore", "open_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),
-    "sdm.darkfield": ("dark_field", "fit_period"),
+    "sdm.darkfield": ("dark_field", "order_field"),
     "sdm.dictionary": ("sdm_dictionary",),
     "sdm.image": ("contrast_images", "grey_images", "scan_images", "standardised_images"),
     "sdm.kernel": ("CellBox",),
+    "sdm.planes": ("Planes", "fit_planes"),
     "sdm.window": ("Channels", "SdmWindow"),
     "simulate": ("Particles", "Settings", "draw_particles", "simulate_specimen", "write_specimen"),
 }

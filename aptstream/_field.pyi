@@ -7,14 +7,15 @@ Floats = npt.NDArray[np.float32]
 
 def smooth(grid: Floats, scratch: Floats, row: Floats, half: Floats) -> None: ...
 def locate(
-    position: Floats,
+    position: npt.NDArray[np.float32],
     role: npt.NDArray[np.int8],
     corner: npt.NDArray[np.float64],
     shape: npt.NDArray[np.int64],
     per_nm: float,
     period: float,
+    slope: npt.NDArray[np.float64],
     cell: npt.NDArray[np.int32],
-    phase: Floats,
+    phase: npt.NDArray[np.float32],
 ) -> None: ...
 def count(cell: npt.NDArray[np.int32], role: npt.NDArray[np.int8], every: Floats, solutes: Floats) -> None: ...
 def deposit(
@@ -25,4 +26,10 @@ def deposit(
     fraction: Floats,
     out: Floats,
 ) -> None: ...
-def power(real: Floats, imaginary: Floats, noise: Floats, height: float, out: Floats) -> None: ...
+def wave(
+    cell: npt.NDArray[np.int32],
+    cosine: npt.NDArray[np.float32],
+    sine: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32],
+) -> None: ...
+def voxels(fine: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None: ...

@@ -16,8 +16,10 @@ import numpy as np
 from scipy import ndimage
 
 from aptstream.points import PointCloud, Roles
-from aptstream.sdm.darkfield import FINE, FRACTION_NM, SCALES_NM, TRUNCATE, dark_field
+from aptstream.sdm.darkfield import SCALES_NM, dark_field
+from aptstream.sdm.field import FINE, FRACTION_NM, TRUNCATE
 from aptstream.sdm.kernel import CellBox
+from aptstream.sdm.planes import Planes
 
 ROLES = Roles(("Al",), ("Li",))
 PERIOD = 0.2864
@@ -74,7 +76,7 @@ def main() -> None:
         ("unranged", "Al", "Li"),
     )
     box = CellBox((0, 0, 0), (0, 0, 0), (size, size, size))
-    ours = median_cpu(lambda: dark_field(cloud, ROLES, PERIOD, box=box), arguments.repeats)
+    ours = median_cpu(lambda: dark_field(cloud, ROLES, Planes(PERIOD), box=box), arguments.repeats)
     theirs = median_cpu(lambda: with_scipy(cloud, size), arguments.repeats)
     figure = {"name": "darkfield.5_scales", "value": round(1e6 * ours / n, 4), "unit": "s/M ions (CPU)"}
     print(

@@ -1,4 +1,4 @@
-"""Grids of weighted ions, and their smoothing. Trusts its caller; the only importer is aptstream/sdm/darkfield.py."""
+"""Grids of weighted ions, and their smoothing. Trusts its caller; the only importer is aptstream/sdm/field.py."""
 
 from libc.math cimport floor
 from libc.stdint cimport int32_t, int64_t
@@ -16,8 +16,9 @@ def smooth(float[:, :, ::1] grid, float[:, :, ::1] scratch, float[::1] row, cons
 
 
 def locate(const float[:, ::1] position, const signed char[::1] role, const double[::1] corner,
-           const int64_t[::1] shape, double per_nm, double period, int32_t[::1] cell, float[::1] phase):
-    """Cell of the fine grid (-1 outside or without a role) and phase along z, in radians from -pi to pi."""
+           const int64_t[::1] shape, double per_nm, double period, const double[::1] slope, int32_t[::1] cell,
+           float[::1] phase):
+    """Cell of the fine grid (-1 outside or without a role) and phase of the tilted planes, from -pi to pi."""
     cdef Py_ssize_t i
     cdef int axis, inside
     cdef int64_t index, number
@@ -31,7 +32,7 @@ def locate(const float[:, ::1] position, const signed char[::1] role, const doub
                 inside &= 0 <= index < shape[axis]
                 number = number * shape[axis] + index
             cell[i] = <int32_t>number if inside else -1
-            turns = position[i, 2] / period
+            turns = (position[i, 2] - slope[0] * position[i, 0] - slope[1] * position[i, 1]) / period
             phase[i] = <float>(6.283185307179586 * (turns - floor(turns + 0.5)))
 
 
@@ -59,20 +60,26 @@ def deposit(const int32_t[::1] cell, const signed char[::1] role, const float[::
                 out[2, cell[i]] += weight * weight
 
 
-def power(const float[:, :, ::1] real, const float[:, :, ::1] imaginary, const float[:, :, ::1] noise, float height,
-          float[:, :, ::1] out):
-    """|F|^2 / (height * noise) on voxels of two cells an edge, of which means are taken; 0 where there is no noise."""
+def wave(const int32_t[::1] cell, const float[::1] cosine, const float[::1] sine, float[:, ::1] out):
+    """Sum cos and sin in the cells of a grid."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(cell.shape[0]):
+            if cell[i] >= 0:
+                out[0, cell[i]] += cosine[i]
+                out[1, cell[i]] += sine[i]
+
+
+def voxels(const float[:, :, ::1] fine, float[:, :, ::1] out):
+    """Means over the eight cells of each voxel."""
     cdef Py_ssize_t i, j, k, a, b
-    cdef float re, im, va
+    cdef float total
     with nogil:
         for i in range(out.shape[0]):
             for j in range(out.shape[1]):
                 for k in range(out.shape[2]):
-                    re = im = va = 0
+                    total = 0
                     for a in range(2 * i, 2 * i + 2):
                         for b in range(2 * j, 2 * j + 2):
-                            re += real[a, b, 2 * k] + real[a, b, 2 * k + 1]
-                            im += imaginary[a, b, 2 * k] + imaginary[a, b, 2 * k + 1]
-                            va += noise[a, b, 2 * k] + noise[a, b, 2 * k + 1]
-                    va = 0.125 * va * height
-                    out[i, j, k] = (re * re + im * im) / (64 * va) if va > 1e-12 else 0
+                            total += fine[a, b, 2 * k] + fine[a, b, 2 * k + 1]
+                    out[i, j, k] = 0.125 * total

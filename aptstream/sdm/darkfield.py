@@ -4,50 +4,101 @@ Like a dark-field image taken with a superlattice reflection: give every ion the
 the solute fraction around it, and add the waves :math:`w\,e^{iqz}`, :math:`q = 2\pi / \mathrm{period}`, in a Gaussian
 window around each voxel. In units of its noise,
 
-.. math:: P_s(\mathbf r) = \frac{\left|\sum_i G_s(\mathbf r-\mathbf r_i)\,w_i\,e^{iqz_i}\right|^2}
-                               {\sum_i G_s(\mathbf r-\mathbf r_i)^2\,w_i^2},
+.. math:: P_s(\mathbf r) = \frac{|F_s|^2}{V_s}, \quad F_s = \sum_i G_s(\mathbf r-\mathbf r_i)\,w_i\,e^{iqz_i},
+          \quad V_s = \sum_i G_s(\mathbf r-\mathbf r_i)^2\,w_i^2,
 
-which is 1 on average where the species stand at random.
+which is 1 on average where the species stand at random. In units of what a perfectly ordered crystal would show, with
+*A* its amplitude an ion, :math:`|F_s| / (A \sum_i G_s)` is the order parameter, but for the blur, which the planes
+themselves tell: with :math:`\kappa` their coherence, the doubled period is damped by :math:`\kappa^{1/n^2}`, n planes
+to a period (Debye and Waller).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from aptstream import _field
+from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
-from aptstream.points import NEITHER, PointCloud, Roles
+from aptstream.points import HOST, NEITHER, SOLUTE, PointCloud, Roles
+from aptstream.sdm.field import FRACTION_NM, Floats, IonWaves, Labels, ion_waves, on_voxels, smooth, square_height
 from aptstream.sdm.kernel import CellBox
-
-Floats = npt.NDArray[np.float32]
+from aptstream.sdm.planes import Planes
 
 #: Standard deviations of the Gaussian windows in nm.
 SCALES_NM = (0.5, 0.7, 1.0, 1.4, 2.0)
-#: The solute fraction around an ion is taken over this standard deviation, in nm.
-FRACTION_NM = 2.0
-#: Cells of the fine grid in a voxel of 1 nm, and where Gaussians are cut, in standard deviations.
-FINE, TRUNCATE = 2, 3.5
-#: Cells around a box that its values depend on: ions there must be given too.
-HALO_CELLS = 2 * int(np.ceil(TRUNCATE * FRACTION_NM))
+#: Pairs of scales, by number: the finer is projected on the direction of the coarser.
+LINEAR_PAIRS = ((0, 2), (1, 2), (1, 3), (2, 3), (3, 4))
+#: Standard deviation over which the coherence of the planes is taken, in nm.
+COHERENCE_NM = 2.0
+#: Constants of a well-mixed hash (splitmix64).
+_MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+
+
+@dataclass(frozen=True)
+class OrderField:
+    """What the waves of a box say of order, voxel by voxel; still without the specimen's blur.
+
+    Parameters
+    ----------
+    power : ndarray of float32, (5, nx, ny, nz)
+        P of every scale; 1 on average without order, 0 where there is no ion.
+    locked : ndarray of float32, (5, nx, ny, nz)
+        The part of P in step with the planes, (P + Re(F² u*) / V) / 2, u the unit wave of the planes.
+    linear : ndarray of float32, (5, nx, ny, nz)
+        F of the finer scale of each of `LINEAR_PAIRS` along that of the coarser, in units of full order without blur.
+    order : ndarray of float32, (5, nx, ny, nz)
+        |F| less its noise, in units of full order without blur.
+    strength : ndarray of float32, (nx, ny, nz)
+        A²/V at 1 nm: what full order without blur would have for P.
+    coherence2 : ndarray of float32, (nx, ny, nz)
+        κ², squared coherence of the planes, less its noise: 1 for ions on sharp planes, about 0 (of either sign)
+        without planes.
+    """
+
+    power: Floats
+    locked: Floats
+    linear: Floats
+    order: Floats
+    strength: Floats
+    coherence2: Floats
+
+    @property
+    def stacked(self) -> Floats:
+        """All of them, (22, nx, ny, nz); see `unstack`."""
+        return np.concatenate(
+            [self.power, self.locked, self.linear, self.order, self.strength[None], self.coherence2[None]]
+        )
+
+    @classmethod
+    def unstack(cls, stacked: Floats) -> OrderField:
+        """Take apart what `stacked` put together."""
+        n = len(SCALES_NM)
+        parts = [stacked[k * n : (k + 1) * n] for k in range(4)]
+        return cls(parts[0], parts[1], parts[2], parts[3], stacked[4 * n], stacked[4 * n + 1])
+
+
+#: Maps of an order field.
+N_MAPS = 4 * len(SCALES_NM) + 2
 
 
 def dark_field(
-    cloud: PointCloud, roles: Roles, period_nm: float, *, box: CellBox, scales_nm: Sequence[float] = SCALES_NM
+    cloud: PointCloud, roles: Roles, planes: Planes, *, box: CellBox, scales_nm: Sequence[float] = SCALES_NM
 ) -> Floats:
     """Map the order of the species along z.
 
     Parameters
     ----------
     cloud : PointCloud
-        Ions; those outside the box are left out. Give a box with a halo of `HALO_CELLS` cells to compute a part of a
-        larger specimen exactly.
+        Ions; those outside the box are left out. Give a box with a halo of `aptstream.sdm.field.HALO_CELLS` cells to
+        compute a part of a larger specimen exactly.
     roles : Roles
         Which species are host and solute.
-    period_nm : float
-        Doubled period along z in nm; see `fit_period`.
+    planes : Planes
+        Doubled period and tilt; see `aptstream.sdm.planes.fit_planes`.
     box : CellBox
         Voxels of 1 nm.
     scales_nm : sequence of float
@@ -61,7 +112,7 @@ def dark_field(
     Raises
     ------
     PlanError
-        If the period or a scale is not positive, or the cells of the box are not 1 nm wide.
+        If a scale is not positive, a position is no number, or the cells of the box are not 1 nm wide.
 
     Examples
     --------
@@ -69,124 +120,126 @@ def dark_field(
     >>> position = np.stack([np.arange(400) % 4, np.arange(400) // 40 % 4, z], axis=1).astype("f4")
     >>> species = (1 + np.round(z / 0.1432) % 2).astype("u1")
     >>> cloud = PointCloud(position, np.ones(400, "f4"), species, ("unranged", "Al", "Li"))
-    >>> field = dark_field(cloud, Roles(("Al",), ("Li",)), 0.2864, box=CellBox((0, 0, 0), (0, 0, 0), (4, 4, 6)))
-    >>> bool(field[4].max() > 20)
+    >>> box = CellBox((0, 0, 0), (0, 0, 0), (4, 4, 6))
+    >>> bool(dark_field(cloud, Roles(("Al",), ("Li",)), Planes(0.2864), box=box)[4].max() > 20)
     True
     """
-    lengths = np.array([period_nm, *scales_nm])
-    if not (len(scales_nm) and np.isfinite(lengths).all() and (lengths > 0).all()) or box.stride_nm != 1:
-        raise PlanError(
-            f"A dark field needs a positive period, positive scales and cells of 1 nm; "
-            f"found {period_nm} nm, {tuple(scales_nm)} nm and {box.stride_nm} nm."
-        )
-    role = roles.of(cloud.species_names).astype(np.int8)[cloud.species]
-    nx, ny, nz = (FINE * n for n in box.shape)
-    shape, corner = (nx, ny, nz), np.array(box.origin_nm, dtype=np.float64) + np.array(box.low)
-    if not np.isfinite(cloud.position[role != NEITHER]).all():
-        raise PlanError("Some positions are not finite numbers: remove those ions first.")
-    cell = np.empty(len(role), dtype=np.int32)
-    phase: Floats = np.empty(len(role), dtype=np.float32)
-    position = np.ascontiguousarray(cloud.position)
-    _field.locate(position, role, corner, np.array(shape), FINE, period_nm, cell, phase)
-    scratch = np.empty(shape, dtype=np.float32)
-    every, solutes = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
-    _field.count(cell, role, every.reshape(-1), solutes.reshape(-1))
-    for grid in (every, solutes):
-        _smooth(grid, scratch, FRACTION_NM)
-    fraction = (solutes / np.maximum(every, 1e-6)).astype(np.float32, copy=False)
-    waves = np.zeros((3, every.size), dtype=np.float32)
-    cosine, sine = np.cos(phase), np.sin(phase)
-    _field.deposit(cell, role, cosine, sine, fraction.reshape(-1), waves)
-    return np.stack([_power(waves.reshape(3, *shape), scale, scratch) for scale in scales_nm])
+    scales = np.array(scales_nm, dtype=np.float64)
+    if not (len(scales) and np.isfinite(scales).all() and (scales > 0).all()):
+        raise PlanError(f"A dark field needs positive scales, found {tuple(scales_nm)} nm.")
+    waves = ion_waves(cloud, roles.of(cloud.species_names)[cloud.species], planes, box)
+    order = waves.order()
+    return np.stack([_power(*_windows(order, scale)) for scale in scales_nm])
 
 
-def _power(waves: Floats, scale: float, scratch: Floats) -> Floats:
-    """P of one scale on the voxels of 1 nm."""
-    real, imaginary, noise = (wave.copy() for wave in waves)
-    for grid in (real, imaginary):
-        _smooth(grid, scratch, scale)
-    # The square of a Gaussian is a narrower Gaussian, times the height of the first one and a constant.
-    _smooth(noise, scratch, scale / float(np.sqrt(2)))
-    height = 1 / (8 * np.pi**1.5 * (FINE * scale) ** 3)
-    nx, ny, nz = (n // FINE for n in real.shape)
-    power = np.empty((nx, ny, nz), dtype=np.float32)
-    _field.power(real, imaginary, noise, height, power)
-    return power
-
-
-def _smooth(grid: Floats, scratch: Floats, sigma_nm: float) -> None:
-    """Smooth a fine grid in place."""
-    half = gaussian(sigma_nm)
-    row = np.zeros(grid.shape[2] + 2 * (len(half) - 1), dtype=np.float32)
-    _field.smooth(grid, scratch, row, half)
-
-
-def gaussian(sigma_nm: float) -> Floats:
-    """Half of a Gaussian kernel on the fine grid, from its middle to its end, as `scipy.ndimage` defines it.
-
-    Parameters
-    ----------
-    sigma_nm : float
-        Standard deviation in nm.
-
-    Returns
-    -------
-    ndarray of float32, (reach + 1,)
-        Weights; both halves together sum to 1.
-    """
-    sigma = sigma_nm * FINE
-    x = np.arange(int(TRUNCATE * sigma + 0.5) + 1)
-    half = np.exp(-0.5 * (x / sigma) ** 2)
-    weights: Floats = (half / (2 * half.sum() - half[0])).astype(np.float32)
-    return weights
-
-
-def fit_period(cloud: PointCloud, roles: Roles, period_nm: float, *, stretch: float = 0.08) -> float:
-    """Fit the doubled period to the specimen's own planes, which are sharper than its order.
-
-    The power of the planes (half the period) is summed over columns 1 nm wide and 4 nm deep, on a coarse and then a
-    fine ladder of periods, and the top of the parabola through the best three is taken.
+def order_field(cloud: PointCloud, role: Labels, planes: Planes, crystal: Crystal, *, box: CellBox) -> OrderField:
+    """Map everything that the waves of a box say of order.
 
     Parameters
     ----------
     cloud : PointCloud
-        Ions; of more than 400 000 an even sample is used.
-    roles : Roles
-        Ions of other species are left out.
-    period_nm : float
-        Expected doubled period in nm.
-    stretch : float
-        Largest relative deviation that is looked for.
+        Ions; those outside the box are left out. Give a box with a halo of `aptstream.sdm.field.HALO_CELLS` cells to
+        compute a part of a larger specimen exactly.
+    role : ndarray of uint8, (n,)
+        0 host, 1 solute, 2 neither, of each ion; see `shuffled_roles` for a control.
+    planes : Planes
+        Doubled period and tilt.
+    crystal : Crystal
+        What full order would be.
+    box : CellBox
+        Voxels of 1 nm.
 
     Returns
     -------
-    float
-        Doubled period in nm.
+    OrderField
 
     Raises
     ------
     PlanError
-        If there is no ion to fit to.
+        If a position is no number, or the cells of the box are not 1 nm wide.
     """
-    role = roles.of(cloud.species_names)[cloud.species]
-    position = cloud.position[role != NEITHER].astype(np.float64)
-    if not len(position):
-        raise PlanError("The period cannot be fitted: there is no ion of host or solute.")
-    if not np.isfinite(position).all():
-        raise PlanError("Some positions are not finite numbers: remove those ions first.")
-    position = position[:: -(-len(position) // 400_000)]
-    column = np.floor((position - position.min(axis=0)) / (1, 1, 4)).astype(np.int64)
-    flat = np.ravel_multi_index(tuple(column.T), tuple(column.max(axis=0) + 1))
+    waves = ion_waves(cloud, role, planes, box)
+    order, (every, _) = waves.order(), waves.counts
+    wave_of_planes, coherence2 = _planes_of(waves, crystal)
+    found = [_windows(order, scale) for scale in SCALES_NM]
+    f = np.stack([real + 1j * imaginary for real, imaginary, _ in found])
+    noise = np.stack([v for _, _, v in found])
+    full = np.stack([crystal.order_amplitude * on_voxels(smooth(every, scale)) for scale in SCALES_NM])
+    full = np.maximum(full, np.float32(2.5e-4))
+    power = np.stack([_power(*window) for window in found])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lock = np.where(noise > NOTHING, (f * f * np.conj(wave_of_planes)).real / noise, 0)
+    linear = [(f[i] * np.conj(f[j])).real / np.maximum(np.abs(f[j]), 1e-12) / full[i] for i, j in LINEAR_PAIRS]
+    return OrderField(
+        power=power,
+        locked=((power + lock) / 2).astype(np.float32),
+        linear=np.stack(linear).astype(np.float32),
+        order=(np.sqrt(np.maximum(power - 1, 0) * noise) / full).astype(np.float32),
+        strength=(full[2] ** 2 / np.maximum(noise[2], NOTHING)).astype(np.float32),
+        coherence2=coherence2,
+    )
 
-    def power(factor: float) -> float:
-        phase = 4 * np.pi / (period_nm * factor) * position[:, 2]
-        return float((np.bincount(flat, np.cos(phase)) ** 2 + np.bincount(flat, np.sin(phase)) ** 2).sum())
 
-    coarse = np.arange(1 - stretch, 1 + stretch + 1e-9, 0.004)
-    best = coarse[int(np.argmax([power(factor) for factor in coarse]))]
-    fine = best + np.arange(-0.005, 0.0051, 0.001)
-    powers = np.array([power(factor) for factor in fine])
-    top = int(np.clip(powers.argmax(), 1, len(fine) - 2))
-    a, b, _ = np.polyfit(fine[top - 1 : top + 2] - fine[top], powers[top - 1 : top + 2], 2)
-    shift = -b / (2 * a) if a < 0 else 0.0
-    return float(period_nm * (fine[top] + np.clip(shift, -0.001, 0.001)))
+def shuffled_roles(cloud: PointCloud, role: Labels, solute_fraction: float, number: int) -> Labels:
+    """Draw the roles of the ions anew: a control without any order.
+
+    Each ion of host or solute becomes a solute with the same probability wherever it stands. The draw is a hash of its
+    position, so that it is the same however a specimen is cut into boxes.
+
+    Parameters
+    ----------
+    cloud : PointCloud
+        The ions.
+    role : ndarray of uint8, (n,)
+        0 host, 1 solute, 2 neither, of each ion.
+    solute_fraction : float
+        Solute ions / ions of host and solute in the specimen.
+    number : int
+        Which control: each is drawn independently of the others.
+
+    Returns
+    -------
+    ndarray of uint8, (n,)
+    """
+    bits = np.ascontiguousarray(cloud.position).view(np.uint32).astype(np.uint64)
+    mixed = np.full(len(bits), (number * _MIX[0]) & (2**64 - 1), dtype=np.uint64)
+    for axis in range(3):
+        mixed = (mixed ^ bits[:, axis]) + np.uint64(_MIX[0])
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(_MIX[1])
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(_MIX[2])
+        mixed ^= mixed >> np.uint64(31)
+    drawn = (mixed >> np.uint64(11)).astype(np.float64) / 2**53 < solute_fraction
+    return np.where(role == NEITHER, role, np.where(drawn, SOLUTE, HOST)).astype(np.uint8)
+
+
+#: Noise below which a voxel holds no ion.
+NOTHING = 1e-12
+
+
+def _windows(order: tuple[Floats, Floats, Floats], scale: float) -> tuple[Floats, Floats, Floats]:
+    """Real and imaginary part of F, and V, of one scale on the voxels."""
+    real, imaginary, square = order
+    # The square of a Gaussian is a narrower Gaussian, times the height of the first one and a constant.
+    noise = on_voxels(smooth(square, scale / float(np.sqrt(2)))) * np.float32(square_height(scale))
+    return on_voxels(smooth(real, scale)), on_voxels(smooth(imaginary, scale)), noise
+
+
+def _power(real: Floats, imaginary: Floats, noise: Floats) -> Floats:
+    """|F|²/V; 0 where there is no ion."""
+    power = np.zeros_like(noise)
+    np.divide(real**2 + imaginary**2, noise, out=power, where=noise > NOTHING)
+    return power
+
+
+def _planes_of(waves: IonWaves, crystal: Crystal) -> tuple[npt.NDArray[np.complex64], Floats]:
+    """Return the unit wave of the planes, and their squared coherence, on the voxels."""
+    every, _ = waves.counts
+    real, imaginary = (smooth(part, COHERENCE_NM) for part in waves.planes(crystal.doubling))
+    ions = smooth(every, COHERENCE_NM)
+    noise = smooth(every, COHERENCE_NM / float(np.sqrt(2))) * np.float32(square_height(COHERENCE_NM))
+    # (|F|² − noise) / ions² is κ²; it is averaged with the weight of the ions.
+    squared = ((real**2 + imaginary**2 - noise) / np.maximum(ions, np.float32(1e-6))).astype(np.float32, copy=False)
+    smooth_ions = np.maximum(on_voxels(smooth(ions, FRACTION_NM)), np.float32(1e-6))
+    coherence2 = (on_voxels(smooth(squared, FRACTION_NM)) / smooth_ions).astype(np.float32)
+    wave = on_voxels(real) + 1j * on_voxels(imaginary)
+    return (wave / np.maximum(np.abs(wave), 1e-12)).astype(np.complex64), coherence2

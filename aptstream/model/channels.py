@@ -1,0 +1,225 @@
+"""What the grid nets read: the order field in the specimen's own units. The same for training and for a scan.
+
+Order is judged in two passes. The first net sees the field divided by the specimen's blur, as its planes tell it, and
+says where order is. From its map follows the *specimen order* S, how far the particles of this specimen are ordered and
+detected at all; the second net sees everything in units of S, and so knows what the inside of a particle looks like
+here: only then can it tell where a particle ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter, maximum_filter
+
+from aptstream.crystal import Crystal
+from aptstream.sdm.darkfield import OrderField
+
+Floats = npt.NDArray[np.float32]
+
+#: Maps whose maxima over a neighbourhood are read: number of the scale, edge of the neighbourhood in voxels.
+MAXIMA = ((2, 5), (3, 5), (3, 9))
+#: Voxels around a box that its channels depend on.
+MAXIMA_REACH = 4
+#: Numbers of the specimen among the channels of a pass: the last ones.
+N_SCALARS = 4
+#: Smallest coherence of planes that is believed, and bounds of the specimen order.
+MIN_COHERENCE, ORDER_BOUNDS = 0.004, (0.15, 1.5)
+#: Specimen order where too little is ordered to tell: fewest voxels, and fewest nm³.
+USUAL_ORDER, MIN_VOXELS, MIN_VOLUME = 0.6, 8, 6.0
+#: Standard deviations that blur a map as the windows of two of the linear orders do (1 on 1.4 nm, 0.7 on 1 nm).
+BLURRED_NM, LINEAR = (1.0, 0.76), (3, 2)
+
+
+@dataclass(frozen=True)
+class SpecimenSignal:
+    """How clearly order can show in a specimen.
+
+    Parameters
+    ----------
+    strength : float
+        Median of A²/V at 1 nm: power of full order, with the specimen's blur, in units of its noise.
+    coherence : float
+        Median coherence of the planes, κ.
+    upper_order : tuple of (float, float)
+        Quantiles 0.98 and 0.995 of the order at 1.4 nm.
+    """
+
+    strength: float
+    coherence: float
+    upper_order: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SpecimenOrder:
+    """How far the particles of a specimen are ordered, as far as it can be seen.
+
+    Parameters
+    ----------
+    order : float
+        Specimen order S: slope of the measured order on the share of ordered volume; 1 for a perfect crystal.
+    upper : float
+        Quantile 0.9 of the measured order in the particles.
+    """
+
+    order: float
+    upper: float
+
+
+def measure_signal(field: OrderField, crystal: Crystal) -> SpecimenSignal:
+    """Measure how clearly order can show.
+
+    Parameters
+    ----------
+    field : OrderField
+        Of the whole specimen.
+    crystal : Crystal
+        What is looked for.
+
+    Returns
+    -------
+    SpecimenSignal
+        Medians and quantiles over the voxels that hold ions.
+    """
+    filled = field.power[2] > 0
+    if not filled.any():
+        return SpecimenSignal(1e-6, MIN_COHERENCE, (0.0, 0.0))
+    middle = float(np.sqrt(max(np.median(field.coherence2[filled]), MIN_COHERENCE**2)))
+    damping = debye_waller(field, middle, crystal)[filled]
+    strength = np.median(field.strength[filled] * damping**2)
+    coherence = np.median(_coherence(field, middle)[filled])
+    low, high = np.quantile(field.order[3][filled] / damping, (0.98, 0.995))
+    return SpecimenSignal(float(strength), float(coherence), (float(low), float(high)))
+
+
+def debye_waller(field: OrderField, coherence: float, crystal: Crystal) -> Floats:
+    """Damping of the doubled period by the blur, from the planes: κ to the power 1/n².
+
+    Parameters
+    ----------
+    field : OrderField
+        Its coherence is read.
+    coherence : float
+        κ of the specimen; places that seem to have less than half of it are taken to have half.
+    crystal : Crystal
+        Tells n, the planes in a period.
+
+    Returns
+    -------
+    ndarray of float32, (nx, ny, nz)
+    """
+    damping: Floats = _coherence(field, coherence) ** np.float32(1 / crystal.doubling**2)
+    return damping
+
+
+def _coherence(field: OrderField, coherence: float) -> Floats:
+    """Coherence of the planes in every voxel, κ."""
+    squared = np.maximum(field.coherence2, np.float32(0.25 * coherence**2))
+    found: Floats = np.clip(np.sqrt(squared), np.float32(MIN_COHERENCE), np.float32(1))
+    return found
+
+
+def first_channels(field: OrderField, signal: SpecimenSignal, crystal: Crystal) -> Floats:
+    """Channels of the first pass.
+
+    Parameters
+    ----------
+    field : OrderField
+        A box, with a halo of `MAXIMA_REACH` voxels where the specimen goes on.
+    signal : SpecimenSignal
+        Of the whole specimen.
+    crystal : Crystal
+        What is looked for.
+
+    Returns
+    -------
+    ndarray of float32, (nx, ny, nz, 27)
+    """
+    scalars = (np.log(signal.strength), np.log(signal.coherence), *signal.upper_order)
+    return _channels(field, debye_waller(field, signal.coherence, crystal), (-1, 3), scalars)
+
+
+def second_channels(
+    field: OrderField, first: Floats, signal: SpecimenSignal, order: SpecimenOrder, crystal: Crystal
+) -> Floats:
+    """Channels of the second pass: in units of the specimen order, and the map of the first pass.
+
+    Parameters
+    ----------
+    field : OrderField
+        A box, with a halo of `MAXIMA_REACH` voxels where the specimen goes on.
+    first : ndarray of float32, (nx, ny, nz)
+        Map of the first pass, 0 … 1.
+    signal : SpecimenSignal
+        Of the whole specimen.
+    order : SpecimenOrder
+        Of the whole specimen.
+    crystal : Crystal
+        What is looked for.
+
+    Returns
+    -------
+    ndarray of float32, (nx, ny, nz, 28)
+    """
+    s = order.order
+    scalars = (
+        np.log(signal.strength) + 2 * np.log(s),
+        np.log(signal.coherence),
+        np.log(s),
+        np.log(order.upper / s),
+    )
+    unit = debye_waller(field, signal.coherence, crystal) * np.float32(s)
+    believed = np.clip(first, np.float32(1e-4), np.float32(1 - 1e-4))
+    logit = np.log(believed / (1 - believed)) / 3
+    return np.concatenate([logit[..., None], _channels(field, unit, (-1.5, 3), scalars)], axis=-1)
+
+
+def _channels(field: OrderField, unit: Floats, bounds: tuple[float, float], scalars: tuple[float, ...]) -> Floats:
+    """Powers on a logarithmic scale, orders in a unit, maxima around, and numbers of the specimen."""
+    order = np.clip(field.order / unit, 0, 3)
+    maps = [
+        *np.log(field.power + np.float32(0.3)),
+        *np.log(np.maximum(field.locked, 0) + np.float32(0.3)),
+        *np.clip(field.linear / unit, *bounds),
+        *order,
+        *(maximum_filter(order[scale], edge) for scale, edge in MAXIMA),
+        *(np.full(unit.shape, value) for value in scalars),
+    ]
+    return np.stack(maps, axis=-1).astype(np.float32)
+
+
+def specimen_order(field: OrderField, first: Floats, signal: SpecimenSignal, crystal: Crystal) -> SpecimenOrder:
+    """Measure how far the particles of a specimen are ordered.
+
+    Least squares of two linear orders on the map of the first pass, blurred as their windows are: mean of both slopes.
+
+    Parameters
+    ----------
+    field : OrderField
+        Of the whole specimen.
+    first : ndarray of float32, (nx, ny, nz)
+        Map of the first pass, 0 … 1.
+    signal : SpecimenSignal
+        Of the whole specimen.
+    crystal : Crystal
+        What is looked for.
+
+    Returns
+    -------
+    SpecimenOrder
+        `USUAL_ORDER` where less than `MIN_VOLUME` nm³ are ordered.
+    """
+    inside = first > 0.3
+    if inside.sum() < MIN_VOXELS or first[first > 0.5].sum(dtype=np.float64) < MIN_VOLUME:
+        return SpecimenOrder(USUAL_ORDER, USUAL_ORDER)
+    damping = debye_waller(field, signal.coherence, crystal)[inside].astype(np.float64)
+    share = np.where(first > 0.1, first, 0).astype(np.float64)
+    slopes = []
+    for sigma, pair in zip(BLURRED_NM, LINEAR, strict=True):
+        expected = gaussian_filter(share, sigma, mode="nearest", truncate=3.5)[inside]
+        slopes.append((field.linear[pair][inside] / damping * expected).sum() / (expected**2).sum())
+    upper = np.quantile(field.linear[LINEAR[0]][inside] / damping, 0.9)
+    s = np.mean(np.clip(slopes, *ORDER_BOUNDS))
+    return SpecimenOrder(float(s), float(np.clip(upper, *ORDER_BOUNDS)))

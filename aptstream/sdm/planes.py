@@ -1,0 +1,160 @@
+"""The planes of a specimen as it was reconstructed: their spacing and their tilt, fitted to the ions themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream.errors import PlanError
+from aptstream.points import NEITHER, PointCloud, Roles
+
+#: Columns over which waves are added first, in nm on x, y, z.
+COLUMN_NM = (1.0, 1.0, 4.0)
+#: Ions that the spacing is fitted to, at most.
+MAX_IONS = 400_000
+#: Tilt is searched in tiles of so many columns on an edge, over so many degrees, in steps of so many.
+TILT_SEARCH = ((5, 3.5, 0.25), (10, 0.4, 0.05))
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Where the planes of one specimen lie: z − slope · (x, y) repeats with the period.
+
+    Parameters
+    ----------
+    period_nm : float
+        Distance along z after which planes repeat with their species: the doubled period, in nm.
+    slope : tuple of (float, float)
+        Rise of the planes along x and y, nm a nm.
+
+    Raises
+    ------
+    PlanError
+        If the period is not positive or a number is not finite.
+    """
+
+    period_nm: float
+    slope: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if not (all(map(isfinite, (self.period_nm, *self.slope))) and self.period_nm > 0):
+            raise PlanError(
+                f"Planes need a positive period and finite slopes; found {self.period_nm} nm and {self.slope}."
+            )
+
+    @property
+    def tilt_deg(self) -> float:
+        """Angle between the normal of the planes and z in degrees."""
+        return float(np.rad2deg(np.arctan(np.hypot(*self.slope))))
+
+
+def fit_planes(
+    cloud: PointCloud, roles: Roles, period_nm: float, *, doubling: int = 2, stretch: float = 0.08
+) -> Planes:
+    """Fit period and tilt to the specimen's own planes, which are sharper than its order.
+
+    The waves of the planes are summed over columns 1 nm wide and 4 nm deep; the period whose power is largest is
+    searched on a coarse and then a fine ladder, then the tilt that brings neighbouring columns into step, then the
+    period again along the tilted planes.
+
+    Parameters
+    ----------
+    cloud : PointCloud
+        Ions of one piece of the specimen, some ten nm wide.
+    roles : Roles
+        Ions of other species are left out.
+    period_nm : float
+        Expected doubled period in nm.
+    doubling : int
+        Planes in a doubled period.
+    stretch : float
+        Largest relative deviation of the period that is looked for.
+
+    Returns
+    -------
+    Planes
+
+    Raises
+    ------
+    PlanError
+        If there is no ion to fit to, or a position is no number.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> position = rng.uniform(0, 12, (20_000, 3))
+    >>> position[:, 2] = np.round(position[:, 2] / 0.15) * 0.15 + 0.02 * position[:, 0]
+    >>> mass, species = np.ones(20_000, "f4"), np.ones(20_000, "u1")
+    >>> cloud = PointCloud(position.astype("f4"), mass, species, ("unranged", "Al", "Li"))
+    >>> planes = fit_planes(cloud, Roles(("Al",), ("Li",)), 0.29)
+    >>> round(planes.period_nm, 3), round(planes.tilt_deg)
+    (0.3, 1)
+    """
+    role = roles.of(cloud.species_names)[cloud.species]
+    position = cloud.position[role != NEITHER].astype(np.float64)
+    if not len(position):
+        raise PlanError("The period cannot be fitted: there is no ion of host or solute.")
+    if not np.isfinite(position).all():
+        raise PlanError("Some positions are not finite numbers: remove those ions first.")
+    spacing = period_nm / doubling
+    spacing = _fit_spacing(position, spacing, stretch)
+    slope = _fit_slope(position, spacing)
+    position[:, 2] -= position[:, :2] @ np.array(slope)
+    return Planes(doubling * _fit_spacing(position, spacing, 0.004), slope)
+
+
+def _columns(position: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], tuple[int, ...]]:
+    """Column of every ion, and how many there are on each axis."""
+    column = np.floor((position - position.min(axis=0)) / COLUMN_NM).astype(np.int64)
+    shape = tuple(int(n) for n in column.max(axis=0) + 1)
+    return np.ravel_multi_index(tuple(column.T), shape), shape
+
+
+def _fit_spacing(position: npt.NDArray[np.float64], spacing_nm: float, stretch: float) -> float:
+    """Spacing of the planes with the largest power within a relative deviation; of many ions an even sample is used."""
+    position = position[:: -(-len(position) // MAX_IONS)]
+    flat, _ = _columns(position)
+
+    def power(factor: float) -> float:
+        phase = 2 * np.pi / (spacing_nm * factor) * position[:, 2]
+        return float((np.bincount(flat, np.cos(phase)) ** 2 + np.bincount(flat, np.sin(phase)) ** 2).sum())
+
+    coarse = np.arange(1 - stretch, 1 + stretch + 1e-9, 0.004)
+    best = coarse[int(np.argmax([power(factor) for factor in coarse]))]
+    fine = best + np.arange(-0.005, 0.0051, 0.001)
+    powers = np.array([power(factor) for factor in fine])
+    top = int(np.clip(powers.argmax(), 1, len(fine) - 2))
+    a, b, _ = np.polyfit(fine[top - 1 : top + 2] - fine[top], powers[top - 1 : top + 2], 2)
+    shift = -b / (2 * a) if a < 0 else 0.0
+    return float(spacing_nm * (fine[top] + np.clip(shift, -0.001, 0.001)))
+
+
+def _fit_slope(position: npt.NDArray[np.float64], spacing_nm: float) -> tuple[float, float]:
+    """Slope of the planes along x and y."""
+    flat, shape = _columns(position)
+    phase = 2 * np.pi / spacing_nm * position[:, 2]
+    n = int(np.prod(shape))
+    wave = (np.bincount(flat, np.cos(phase), n) + 1j * np.bincount(flat, np.sin(phase), n)).reshape(shape)
+    x, y = (np.arange(n) + 0.5 - n / 2 for n in shape[:2])
+    found = np.zeros(2)
+    for tile, span, step in TILT_SEARCH:
+        nx, ny = (min(tile, n) for n in shape[:2])
+        whole = wave[: shape[0] // nx * nx, : shape[1] // ny * ny]
+        tried = np.tan(np.deg2rad(np.arange(-span, span + 1e-9, step)))
+        turn_x, turn_y = (
+            np.exp(-2j * np.pi / spacing_nm * np.outer(start + tried, at[: n // m * m]))
+            for start, at, n, m in zip(found, (x, y), shape, (nx, ny), strict=False)
+        )
+        best, at_best = -1.0, (0, 0)
+        for i, along_x in enumerate(turn_x):
+            rows = (whole * along_x[:, None, None]).reshape(-1, nx, *whole.shape[1:]).sum(axis=1)
+            for j, along_y in enumerate(turn_y):
+                tiles = (rows * along_y[None, :, None]).reshape(len(rows), -1, ny, shape[2]).sum(axis=2)
+                power = float((tiles.real**2 + tiles.imag**2).sum())
+                if power > best:
+                    best, at_best = power, (i, j)
+        found += tried[list(at_best)]
+    return float(found[0]), float(found[1])
