@@ -48,3 +48,19 @@ def vote(p, edge):
         total[voxels] += p[tuple(corner)]
         count[voxels] += 1
     return total, count
+
+
+def grid_logits(features, mean, std, layers, weights):
+    """Convolutions by adding shifted copies of a padded grid, in doubles; layers: (edge, dilation, filters)."""
+    values = (features.astype(np.float64) - mean) / std
+    for k, (edge, dilation, filters) in enumerate(layers):
+        kernel, bias = weights[2 * k : 2 * k + 2]
+        half = edge // 2 * dilation
+        padded = np.pad(values, [(half, half)] * 3 + [(0, 0)])
+        values = np.zeros((*features.shape[:3], filters)) + bias
+        for taps in np.ndindex(edge, edge, edge):
+            part = tuple(slice(t * dilation, t * dilation + n) for t, n in zip(taps, features.shape[:3], strict=True))
+            values += padded[part] @ kernel[taps].astype(np.float64)
+        if k + 1 < len(layers):
+            values = np.maximum(values, 0)
+    return values[..., 0]

@@ -19,7 +19,13 @@ EVERYWHERE = {"errors", "points", "progress", "__init__"}
 TOP = {"workflow", "inspection", "cluster", "display", "cli"}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]
-GATES = {"_sdm": "sdm/kernel.py", "_field": "sdm/field.py", "_kdtree": "cloud/tree.py", "_ions": "io/decode.py"}
+GATES = {
+    "_sdm": "sdm/kernel.py",
+    "_field": "sdm/field.py",
+    "_kdtree": "cloud/tree.py",
+    "_ions": "io/decode.py",
+    "_gridnet": "model/gridnet.py",
+}
 
 by_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOUSE)))
 
