@@ -146,7 +146,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         weights = sum(weight.size for weight in judge.weights)
         window = judge.window
         facts[f"{judge.edge_nm} nm cubes"] = (
-            f"{window.kind} SDM of {window.bins_z} × {window.bins_lateral} bins over {window.half_z_nm:g} nm in z and "
+            f"{judge.form} image of a {window.kind} SDM of {window.bins_z} × {window.bins_lateral} bins over {window.half_z_nm:g} nm in z and "
             f"{window.half_lateral_nm:g} nm across; {weights:,} weights; at least {judge.min_ions} ions"
         )
     return {**facts, "scores": model.scores, "provenance": model.provenance, "sha256": model.digest}

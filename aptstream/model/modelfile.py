@@ -28,7 +28,8 @@ import numpy.typing as npt
 from aptstream.crystal import Crystal
 from aptstream.errors import AptstreamError, ModelError
 from aptstream.io.replace import replacing
-from aptstream.model.networks import CubeNet
+from aptstream.model.networks import Net, net_fields, net_of
+from aptstream.sdm.image import Form, View
 from aptstream.sdm.window import SdmWindow
 
 FORMAT, FORMAT_VERSION, SUFFIX = "aptstream-model", 1, ".aptmodel"
@@ -48,8 +49,8 @@ class CubeJudge:
     edge_nm : int
         Cube edge in nm.
     window : SdmWindow
-        SDM of a cube; the network reads its contrast image.
-    net : CubeNet
+        SDM of a cube.
+    net : CubeNet or ImageNet
         Architecture.
     min_ions : int
         Cubes with fewer ions of the two roles are invalid: they get no probability.
@@ -57,14 +58,22 @@ class CubeJudge:
         The network for LiteRT.
     weights : tuple of ndarray
         The same weights for Keras, in the order of ``keras.Model.get_weights``.
+    form : {"contrast", "standardised", "channels", "grey"}
+        What the network reads of the SDM: see `aptstream.sdm.image.View`.
     """
 
     edge_nm: int
     window: SdmWindow
-    net: CubeNet
+    net: Net
     min_ions: int
     flatbuffer: bytes
     weights: tuple[npt.NDArray[np.float32], ...]
+    form: Form = "contrast"
+
+    @property
+    def view(self) -> View:
+        """How a cube is shown to the network."""
+        return View(self.window, self.form)
 
 
 @dataclass(frozen=True)
@@ -141,8 +150,14 @@ def save_model(path: Path, model: Model) -> Path:
         "cut": model.cut,
         "min_voxels": model.min_voxels,
         "judges": [
-            {"edge_nm": j.edge_nm, "window": j.window.as_dict(), "net": asdict(j.net), "min_ions": j.min_ions}
-            for j in model.judges
+            {
+                "edge_nm": judge.edge_nm,
+                "window": judge.window.as_dict(),
+                "form": judge.form,
+                "net": net_fields(judge.net),
+                "min_ions": judge.min_ions,
+            }
+            for judge in model.judges
         ],
         "provenance": model.provenance,
         "scores": model.scores,
@@ -265,13 +280,14 @@ def _judge(fields: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) ->
     flatbuffer = arrays[f"cubes_{edge}nm.tflite"].tobytes()
     if flatbuffer[4:8] != FLATBUFFER_MAGIC:
         raise ValueError("its network is no LiteRT flatbuffer")
-    window, net = _window(fields["window"]), CubeNet(**fields["net"])
-    shapes = net.weight_shapes(window)
+    net, form = net_of(fields["net"]), fields.get("form", "contrast")  # files of older versions name no form
+    window = _window(fields["window"])
+    shapes = net.weight_shapes(View(window, form).shape)
     weights = tuple(arrays[f"cubes_{edge}nm.weight_{k}"] for k in range(len(shapes)))
     found = [weight.shape for weight in weights]
     if found != shapes or any(weight.dtype != np.float32 for weight in weights):
         raise ValueError(f"its weights for {edge} nm cubes have shapes {found}, expected {shapes}")
-    return CubeJudge(edge, window, net, _whole(fields["min_ions"], 2, 10**6), flatbuffer, weights)
+    return CubeJudge(edge, window, net, _whole(fields["min_ions"], 2, 10**6), flatbuffer, weights, form)
 
 
 def _window(fields: Mapping[str, Any]) -> SdmWindow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import platform
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,10 @@ from aptstream import __version__
 from aptstream.errors import ModelError
 from aptstream.model.evaluate import held_out, score
 from aptstream.model.modelfile import CubeJudge, Model
-from aptstream.model.networks import CubeNet, require_tensorflow
-from aptstream.model.predict import BATCH as PREDICTION_BATCH
+from aptstream.model.networks import Net, Shape, require_tensorflow
 from aptstream.model.presets import Preset
 from aptstream.progress import Progress, silent
 from aptstream.sdm.dictionary import Samples, dictionary_digest, open_dictionary
-from aptstream.sdm.window import SdmWindow
 
 BATCH = 128
 
@@ -99,7 +98,7 @@ def _train_judge(preset: Preset, edge: int, samples: Samples, seed: int, progres
     keras.utils.set_random_seed(seed)
     window, epochs = preset.windows[edge], preset.epochs[edge]
     training, _ = held_out(samples)
-    network = preset.net.build(window)
+    network = preset.net.build(window.shape)
     steps = epochs * (len(training) // BATCH)
     network.compile(
         keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(2e-3, steps), weight_decay=1e-3),
@@ -113,30 +112,31 @@ def _train_judge(preset: Preset, edge: int, samples: Samples, seed: int, progres
         window=window,
         net=preset.net,
         min_ions=round(preset.min_ions_per_nm3 * edge**3),
-        flatbuffer=convert(network, preset.net, window),
+        flatbuffer=convert(network, preset.net, window.shape),
         weights=tuple(np.asarray(weight) for weight in network.get_weights()),
     )
 
 
-def convert(network: Any, net: CubeNet, window: SdmWindow) -> bytes:
+def convert(network: Any, net: Net, shape: Shape) -> bytes:
     """Turn a trained network into a LiteRT flatbuffer of fixed batch size.
 
     Parameters
     ----------
     network : keras.Model
-        What `net` built for `window`, trained.
-    net : CubeNet
+        What `net` built for images of `shape`, trained.
+    net : CubeNet or ImageNet
         Its architecture.
-    window : SdmWindow
-        Its images.
+    shape : tuple of int
+        Of its images.
 
     Returns
     -------
     bytes
     """
-    fixed = net.build(window, batch=PREDICTION_BATCH)
+    fixed = net.build(shape, batch=net.prediction_batch(shape))
     fixed.set_weights(network.get_weights())
-    return bytes(require_tensorflow().lite.TFLiteConverter.from_keras_model(fixed).convert())
+    with contextlib.redirect_stdout(io.StringIO()):  # the converter tells of its work on stdout, where results go
+        return bytes(require_tensorflow().lite.TFLiteConverter.from_keras_model(fixed).convert())
 
 
 def rebuild(judge: CubeJudge) -> Any:
@@ -156,7 +156,7 @@ def rebuild(judge: CubeJudge) -> Any:
     ModelError
         If the weights do not fit the architecture.
     """
-    network = judge.net.build(judge.window)
+    network = judge.net.build(judge.view.shape)
     try:
         network.set_weights(list(judge.weights))
     except ValueError as error:

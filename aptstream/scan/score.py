@@ -14,9 +14,8 @@ from aptstream.model.predict import Predictor
 from aptstream.points import PointCloud, Triple
 from aptstream.scan.plan import ScanPlan, Task
 from aptstream.sdm.count import SdmScan
-from aptstream.sdm.image import contrast_images
+from aptstream.sdm.image import network_input
 from aptstream.sdm.kernel import CellBox
-from aptstream.sdm.window import Channels
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _judge_cubes(cloud: PointCloud, plan: ScanPlan, task: Task, judge: CubeJudge
     n_cubes = box.n_cubes(edge)
     if min(n_cubes) < 1:  # the last cells of the volume: no cube begins here
         return CubeScores(p, n_ions)
-    counted = SdmScan(cloud, Channels.of_roles(plan.roles), judge.window, box=box, edges=[edge])
+    counted = SdmScan(cloud, judge.view.channels(plan.roles), judge.window, box=box, edges=[edge])
     n_host, n_solute = counted.n_ions(edge)
     predict = Predictor(judge)
     inside = tuple(slice(n) for n in n_cubes)
@@ -91,6 +90,6 @@ def _judge_cubes(cloud: PointCloud, plan: ScanPlan, task: Task, judge: CubeJudge
     for batch in counted:
         enough = n_ions[inside][batch.place] >= judge.min_ions
         hosts, solutes = n_host[batch.place][enough], n_solute[batch.place][enough]
-        images = contrast_images(batch.counts[enough], hosts, solutes)
+        images = network_input(batch.counts[enough], judge.form, hosts, solutes)
         p[inside][batch.place][enough] = predict(images)
     return CubeScores(p, n_ions)

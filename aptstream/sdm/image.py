@@ -1,19 +1,129 @@
-"""Counts → network input: the same functions make the dictionary, train and scan."""
+"""Counts → network input: one function, `network_input`, for the dictionary, for training and for scans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from aptstream.errors import PlanError
+from aptstream.points import Roles
 from aptstream.sdm.count import Batch, SdmScan
 from aptstream.sdm.kernel import Counts, contrast, standardise
-from aptstream.sdm.window import full_image
+from aptstream.sdm.window import Channels, SdmWindow, full_image
 
-Form = Literal["contrast", "standardised", "grey"]
+Form = Literal["contrast", "standardised", "channels", "grey"]
+FORMS: tuple[Form, ...] = get_args(Form)
+Images = npt.NDArray[Any]
+
+#: Host–host, host–solute, solute–solute: the order of the channels in counts.
+_N_CHANNELS = {"contrast": 3, "channels": 3, "standardised": 1, "grey": 1}
+
+
+@dataclass(frozen=True)
+class View:
+    """How a cube is shown to a network: which SDM, and in which form.
+
+    Parameters
+    ----------
+    window : SdmWindow
+        Offsets and bins.
+    form : {"contrast", "standardised", "channels", "grey"}
+        `contrast_images` of the species; the host–host map in units of its noise (`standardised_images`); the maps
+        host–host, host–solute and solute–solute, each in units of its noise; or the host–host map as the publication's
+        grey picture (`grey_images`).
+
+    Raises
+    ------
+    PlanError
+        If the form is not known, or cannot be made of such a window.
+
+    Examples
+    --------
+    >>> View(SdmWindow("zx", 0.7, 75, 0.7, 150, radius_nm=1.5), "grey").shape
+    (150, 150)
+    """
+
+    window: SdmWindow
+    form: Form = "contrast"
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise PlanError(f"Image form {self.form!r} is not known: choose one of {', '.join(FORMS)}.")
+        if self.form == "grey" and self.window.kind != "zx":
+            raise PlanError(f"A grey picture shows both halves of a map of kind zx, found kind {self.window.kind}.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image: (rows, columns), or (rows, columns, 3) for form ``channels``."""
+        rows, columns = self.window.shape
+        if self.form == "grey":
+            return 2 * rows, columns
+        return (rows, columns, 3) if self.form == "channels" else (rows, columns)
+
+    @property
+    def dtype(self) -> str:
+        """Type of the numbers in an image."""
+        return "uint8" if self.form == "grey" else "float32"
+
+    def channels(self, roles: Roles) -> Channels:
+        """Return the pairs that must be counted; both roles are groups, so that their ions are counted too.
+
+        Parameters
+        ----------
+        roles : Roles
+            Host and solute species.
+
+        Returns
+        -------
+        Channels
+        """
+        every = Channels.of_roles(roles)
+        return every if _N_CHANNELS[self.form] == 3 else Channels(every.groups, every.pairs[:1])
+
+
+def network_input(counts: Counts, form: Form, n_host: npt.ArrayLike, n_solute: npt.ArrayLike) -> Images:
+    """Turn counts into what a network reads: the one way from a map to an image, in training and in scans.
+
+    Parameters
+    ----------
+    counts : ndarray of uint32, (n, channels, bins_z, bins_lateral)
+        Channels host–host, host–solute, solute–solute; the first suffices for ``standardised`` and ``grey``.
+    form : {"contrast", "standardised", "channels", "grey"}
+        See `View`.
+    n_host, n_solute : array_like of int, (n,)
+        Ions of each role in the cube.
+
+    Returns
+    -------
+    ndarray of float32, or of uint8 for ``grey``
+        (n, bins_z, bins_lateral); (n, bins_z, bins_lateral, 3) for ``channels``; (n, 2 * bins_z, bins_lateral) for
+        ``grey``.
+
+    Raises
+    ------
+    PlanError
+        If the counts lack a channel that the form needs, or the form is not known.
+
+    Examples
+    --------
+    >>> counts = np.array([[[[4], [2]], [[1], [1]], [[1], [5]]]], "u4")
+    >>> network_input(counts, "channels", [9], [3])[0, :, 0].tolist()
+    [[0.5, 0.0, -1.0], [-0.5, 0.0, 1.0]]
+    """
+    if form not in FORMS:
+        raise PlanError(f"Image form {form!r} is not known: choose one of {', '.join(FORMS)}.")
+    needed = _N_CHANNELS[form]
+    if counts.ndim != 4 or counts.shape[1] not in {needed, 3}:
+        raise PlanError(f"Form {form} needs counts (n, {needed}, rows, columns), found {counts.shape}.")
+    if form == "contrast":
+        return contrast_images(counts, n_host, n_solute)
+    if form == "channels":
+        return np.ascontiguousarray(np.moveaxis(standardised_images(counts), 1, -1))
+    return grey_images(counts[:, 0]) if form == "grey" else standardised_images(counts[:, :1])[:, 0]
 
 
 def contrast_images(counts: Counts, n_host: npt.ArrayLike, n_solute: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -115,23 +225,22 @@ def grey_images(counts: Counts) -> npt.NDArray[np.uint8]:
     return grey
 
 
-def scan_images(scan: SdmScan, form: Form) -> Iterator[tuple[Batch, npt.NDArray[np.generic]]]:
+def scan_images(scan: SdmScan, form: Form) -> Iterator[tuple[Batch, Images]]:
     """Turn a scan into network input, batch by batch: never more than one plane of images is in memory.
 
     Parameters
     ----------
     scan : SdmScan
-        Its channels must be what the form needs: host–host, host–solute, solute–solute for ``"contrast"``, a window of
-        kind ``zx`` for ``"grey"``.
-    form : {"contrast", "standardised", "grey"}
-        See `contrast_images`, `standardised_images` and `grey_images`.
+        It must count what the form needs: see `View.channels`.
+    form : {"contrast", "standardised", "channels", "grey"}
+        See `View`.
 
     Yields
     ------
     batch : Batch
         Which cubes, with their counts.
     images : ndarray
-        (ny, nz, bins_z, bins_lateral) for ``"contrast"``, else (ny, nz, channels, rows, columns).
+        (ny, nz, …): what `network_input` makes of them.
 
     Raises
     ------
@@ -142,28 +251,20 @@ def scan_images(scan: SdmScan, form: Form) -> Iterator[tuple[Batch, npt.NDArray[
     --------
     >>> from aptstream.points import PointCloud
     >>> from aptstream.sdm.kernel import CellBox
-    >>> from aptstream.sdm.window import Channels, SdmWindow
     >>> cloud = PointCloud(np.full((9, 3), 2, "f4"), np.ones(9, "f4"), np.ones(9, "u1"), ("unranged", "Al"))
     >>> window, channels = SdmWindow("zx", 0.7, 75, 0.7, 150), Channels((("Al",),), ((0, 0),))
     >>> scan = SdmScan(cloud, channels, window, box=CellBox((0, 0, 0), (0, 0, 0), (4, 5, 6)), edges=[4])
     >>> [images.shape for _, images in scan_images(scan, "grey")]
-    [(2, 3, 1, 150, 150)]
+    [(2, 3, 150, 150)]
     """
-    if form not in get_args(Form):
-        raise PlanError(f"Image form {form!r} is not known: choose one of {', '.join(get_args(Form))}.")
-    if form == "grey" and scan.window.kind != "zx":
-        raise PlanError(f"A grey picture shows both halves of a map of kind zx, found kind {scan.window.kind}.")
-    if form == "contrast" and not scan.has_contrast:
-        raise PlanError("Contrast needs the channels host-host, host-solute and solute-solute: see Channels.of_roles.")
+    view = View(scan.window, form)
+    if form in ("contrast", "channels") and not scan.has_contrast:
+        raise PlanError(
+            f"Form {form} needs the channels host-host, host-solute and solute-solute: see Channels.of_roles."
+        )
     ions = {edge: scan.n_ions(edge) for edge in scan.edges}
     for batch in scan:
         cubes, flat = batch.counts.shape[:2], batch.counts.reshape(-1, *batch.counts.shape[2:])
-        if form == "contrast":
-            n_host, n_solute = (group[batch.place].ravel() for group in ions[batch.edge])
-            images: npt.NDArray[np.generic] = contrast_images(flat, n_host, n_solute)
-        elif form == "standardised":
-            images = standardised_images(flat)
-        else:
-            each = grey_images(flat.reshape(-1, *scan.window.shape))
-            images = each.reshape(*flat.shape[:2], *each.shape[1:])
-        yield batch, images.reshape(*cubes, *images.shape[1:])
+        groups = [group[batch.place].ravel() for group in ions[batch.edge]]
+        images = network_input(flat, form, groups[0], groups[-1])
+        yield batch, images.reshape(*cubes, *view.shape)

@@ -15,7 +15,7 @@ from aptstream.crystal import Crystal
 from aptstream.errors import ModelError
 from aptstream.model import modelfile
 from aptstream.model.modelfile import CubeJudge, Model, load_model, save_model, shipped_models
-from aptstream.model.networks import CubeNet
+from aptstream.model.networks import CubeNet, ImageNet
 from aptstream.model.presets import get_preset
 from aptstream.sdm.window import SdmWindow
 
@@ -23,9 +23,12 @@ WHAT_TO_DO = "fetch it again or train it anew"
 NET = CubeNet(filters=2, first_kernel=3, first_stride=2, second_kernel=3, pool=2, dropout=0.25, dense=2)
 
 
+PICTURE_NET = ImageNet(filters=(2, 3), dense=4, divisor=255.0)
+
+
 def judge(edge, window):
     rng = np.random.default_rng(edge)
-    weights = tuple(rng.standard_normal(shape).astype("f4") for shape in NET.weight_shapes(window))
+    weights = tuple(rng.standard_normal(shape).astype("f4") for shape in NET.weight_shapes(window.shape))
     return CubeJudge(edge, window, NET, 40, b"\x1c\0\0\0TFL3" + rng.bytes(50), weights)
 
 
@@ -120,6 +123,25 @@ def test_the_same_model_gives_the_same_bytes_and_digest(small, small_path, tmp_p
     assert load_model(again).digest == loaded.digest
     other = save_model(tmp_path / "other.aptmodel", replace(small, cut=0.5))
     assert load_model(other).digest != loaded.digest
+
+
+def test_a_judge_of_pictures_comes_back_with_its_form(small, tmp_path):
+    window = SdmWindow("zx", 0.7, 8, 0.7, 16)
+    weights = tuple(np.ones(shape, "f4") for shape in PICTURE_NET.weight_shapes((16, 16)))
+    grey = CubeJudge(4, window, PICTURE_NET, 40, b"\x1c\0\0\0TFL3", weights, "grey")
+    model = replace(small, judges=(grey, small.judges[1]))
+    assert_equal(load_model(save_model(tmp_path / "grey.aptmodel", model)), model)
+
+
+def test_a_file_that_names_neither_form_nor_kind_of_network_means_contrast(small, described, tmp_path):
+    def forget(description):
+        for described_judge in description["judges"]:
+            assert described_judge.pop("form") == "contrast"
+            assert described_judge["net"].pop("kind") == "cube"
+
+    path = tmp_path / "old.aptmodel"
+    path.write_bytes(described(forget))
+    assert_equal(load_model(path), small)
 
 
 def test_weights_in_column_order_come_back(small, tmp_path):
@@ -253,6 +275,11 @@ def test_broken_numbers_are_refused_where_whole_ones_belong(described, refuse, p
         lambda d: d["judges"][0]["net"].update(code="import os"),
         lambda d: d["judges"][0]["net"].update(filters=3),
         lambda d: d["judges"][0].update(net=[]),
+        lambda d: d["judges"][0]["net"].update(kind="image"),
+        lambda d: d["judges"][0]["net"].update(kind=["cube"]),
+        lambda d: d["judges"][0].update(form="grey"),
+        lambda d: d["judges"][0].update(form="channels"),
+        lambda d: d["judges"][0].update(form=7),
         lambda d: d["judges"][0].update(window=None),
         lambda d: d["judges"].clear(),
         lambda d: d["judges"].reverse(),

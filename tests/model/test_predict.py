@@ -7,7 +7,8 @@ import pytest
 
 from aptstream.errors import ModelError
 from aptstream.model.modelfile import load_model
-from aptstream.model.predict import BATCH, Predictor
+from aptstream.model.networks import BATCH
+from aptstream.model.predict import Predictor
 from aptstream.sdm.window import SdmWindow
 
 EDGES = [4, 2]

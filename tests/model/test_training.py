@@ -14,8 +14,8 @@ from aptstream.errors import MissingPackageError, ModelError
 from aptstream.model import training
 from aptstream.model.evaluate import auc, evaluate, score
 from aptstream.model.modelfile import load_model, save_model
-from aptstream.model.networks import CubeNet, require_tensorflow
-from aptstream.model.predict import BATCH, Predictor
+from aptstream.model.networks import BATCH, CubeNet, require_tensorflow
+from aptstream.model.predict import Predictor
 from aptstream.model.presets import PRESETS, Preset, get_preset
 from aptstream.model.training import rebuild, train
 from aptstream.sdm import dictionary
@@ -52,7 +52,7 @@ def no_tensorflow(monkeypatch):
 def test_without_tensorflow_the_error_says_how_to_get_it(no_tensorflow, tmp_path):
     calls = (
         require_tensorflow,
-        lambda: CubeNet().build(SdmWindow("z", 1.5, 75, 3.0, 1)),
+        lambda: CubeNet().build((75, 1)),
         lambda: rebuild(load_model("cubes").judge(2)),
         lambda: train(TINY, tmp_path / "no dictionary", seed=1),
     )
@@ -136,7 +136,7 @@ def shipped_images(tmp_path_factory):
 def test_the_light_runtime_equals_tensorflow(shipped_images, edge):
     judge = load_model("cubes").judge(edge)
     network = rebuild(judge)
-    assert [w.shape for w in network.get_weights()] == judge.net.weight_shapes(judge.window)
+    assert [w.shape for w in network.get_weights()] == judge.net.weight_shapes(judge.view.shape)
     rng = np.random.default_rng(edge)
     noise = rng.standard_normal((BATCH + 7, *judge.window.shape)).astype("f4")
     for images in (noise, shipped_images[edge].image):

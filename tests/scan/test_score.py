@@ -11,14 +11,16 @@ import pytest
 from aptstream.cloud import ingest
 from aptstream.errors import ModelError, StoreError
 from aptstream.io import read_pos, write_pos
-from aptstream.model.modelfile import load_model, save_model
+from aptstream.model.modelfile import CubeJudge, load_model, save_model
+from aptstream.model.networks import ImageNet
 from aptstream.model.predict import Predictor
+from aptstream.model.training import convert
 from aptstream.points import PointCloud
 from aptstream.scan.plan import plan_scan
 from aptstream.scan.score import score_brick
 from aptstream.sdm.count import count_sdm
-from aptstream.sdm.image import contrast_images
-from aptstream.sdm.window import Channels
+from aptstream.sdm.image import contrast_images, grey_images
+from aptstream.sdm.window import Channels, SdmWindow
 from aptstream.simulate import Alloy
 
 TABLE = Alloy().ranges
@@ -86,6 +88,24 @@ def test_a_cube_is_judged_by_the_pairs_that_plain_loops_count(store, scores, mod
     image = (contrast - contrast.mean(axis=0)) / np.sqrt(noise.mean(axis=0) + 1)
     # float32 against float64 in the image: p agrees to a few units in its last digits.
     assert scores[2].p[corner] == pytest.approx(Predictor(judge)(image[None].astype("f4"))[0], rel=1e-4)
+
+
+@pytest.mark.tf
+def test_the_publications_network_judges_grey_pictures_of_cubes(store, model, roles, tmp_path):
+    window, net = SdmWindow("zx", 0.7, 75, 0.7, 150, radius_nm=1.5), ImageNet()
+    network = net.build((150, 150))
+    weights = tuple(np.asarray(w) for w in network.get_weights())
+    judge = CubeJudge(4, window, net, 400, convert(network, net, (150, 150)), weights, "grey")
+    path = save_model(tmp_path / "li2021.aptmodel", replace(model, judges=(judge,)))
+    plan = plan_scan(store, load_model(path), roles)
+    found = score_brick(plan, plan.task((0, 0, 0)))[4]
+    corner = tuple(map(int, np.argwhere(np.isfinite(found.p))[-1]))
+    cloud = ions_of(store, corner, 4)
+    counts = count_sdm(cloud, Channels((roles.host,), ((0, 0),)), window, origin_nm=store.origin_nm)
+    expected = network.predict(grey_images(counts).astype("f4"), verbose=0)[0, 0]
+    assert found.p[corner] == pytest.approx(1 / (1 + np.exp(-expected)), abs=1e-5)
+    role = roles.of(store.species_names)[cloud.species]
+    assert found.n_ions[corner] == (role < 2).sum() >= 400
 
 
 @pytest.mark.parametrize("edge", [4, 2])

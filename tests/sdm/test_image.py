@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from aptstream.errors import PlanError
 from aptstream.points import PointCloud, Roles
 from aptstream.sdm.count import SdmScan
-from aptstream.sdm.image import contrast_images, grey_images, scan_images, standardised_images
+from aptstream.sdm.image import (
+    FORMS,
+    View,
+    contrast_images,
+    grey_images,
+    network_input,
+    scan_images,
+    standardised_images,
+)
 from aptstream.sdm.kernel import CellBox
 from aptstream.sdm.window import Channels, SdmWindow
 
@@ -48,7 +56,7 @@ def scan_of(kind="z", columns=1, channels=None, n=3000):
     return SdmScan(cloud, channels, window, box=CellBox((0, 0, 0), (0, 0, 0), (6, 5, 5)), edges=[4, 2])
 
 
-@pytest.mark.parametrize("form", ["contrast", "standardised", "grey"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_scan_gives_the_images_of_its_counts(form):
     scan, n_batches = scan_of("zx", 30), 0
     for batch, images in scan_images(scan, form):
@@ -58,15 +66,30 @@ def test_a_scan_gives_the_images_of_its_counts(form):
         if form == "contrast":
             expected = naive_contrast(first, *(group[batch.place[0], y, z] for group in scan.n_ions(batch.edge)))
             np.testing.assert_allclose(images[0, 0], expected, atol=1e-3)
-        elif form == "standardised":
-            mean = first.mean(axis=1, keepdims=True)
-            np.testing.assert_allclose(images[0, 0], (first - mean) / np.sqrt(mean + 1), atol=1e-4)
+        elif form == "grey":
+            full = np.concatenate([first[0, ::-1, ::-1], first[0]])
+            np.testing.assert_allclose(images[0, 0], full * 255 / max(full.max(), 1), atol=0.51)
         else:
-            full = np.concatenate([first[:, ::-1, ::-1], first], axis=1)
-            expected = full * 255 / np.maximum(full.max(axis=(1, 2), keepdims=True), 1)
-            np.testing.assert_allclose(images[0, 0], expected, atol=0.51)
-            assert images.dtype == np.uint8
+            mean = first.mean(axis=1, keepdims=True)
+            expected = np.moveaxis((first - mean) / np.sqrt(mean + 1), 0, -1)
+            expected = expected if form == "channels" else expected[..., 0]
+            np.testing.assert_allclose(images[0, 0], expected, atol=1e-4)
+        view = View(scan.window, form)
+        assert images.shape == (*batch.counts.shape[:2], *view.shape)
+        assert images.dtype == view.dtype
     assert n_batches == 3 + 5
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_only_the_channels_that_a_form_needs_have_to_be_counted(form):
+    roles, every = Roles(("Al",), ("Li",)), scan_of("zx", 30)
+    channels = View(every.window, form).channels(roles)
+    few = scan_of("zx", 30, channels)
+    assert channels.groups == (("Al",), ("Li",))
+    assert len(channels.pairs) == (3 if form in ("contrast", "channels") else 1)
+    np.testing.assert_array_equal(few.n_ions(4), every.n_ions(4))
+    for (_, a), (_, b) in zip(scan_images(few, form), scan_images(every, form), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +98,7 @@ def test_a_scan_gives_the_images_of_its_counts(form):
         (scan_of(), "negative", "not known"),
         (scan_of(), "grey", "kind zx"),
         (scan_of(channels=Channels((("Al",),), ((0, 0),))), "contrast", "host-solute"),
+        (scan_of(channels=Channels((("Al",),), ((0, 0),))), "channels", "host-solute"),
     ],
 )
 def test_a_form_that_does_not_fit_the_scan_is_refused(scan, form, words):
@@ -91,3 +115,8 @@ def test_counts_of_another_shape_are_refused():
         standardised_images(counts[0])
     with pytest.raises(PlanError, match="found"):
         grey_images(counts)
+    for form, few in (("contrast", counts[:, :2]), ("channels", counts[:, :1]), ("grey", counts[:, :2])):
+        with pytest.raises(PlanError, match="needs counts"):
+            network_input(few, form, [1] * 5, [1] * 5)
+    with pytest.raises(PlanError, match="not known"):
+        network_input(counts, "negative", [1] * 5, [1] * 5)
