@@ -8,7 +8,9 @@ here: only then can it tell where a particle ends.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ from aptstream.crystal import Crystal
 from aptstream.sdm.darkfield import OrderField
 
 Floats = npt.NDArray[np.float32]
+Real = TypeVar("Real", np.float32, np.float64)
 
 #: Maps whose maxima over a neighbourhood are read: number of the scale, edge of the neighbourhood in voxels.
 MAXIMA = ((2, 5), (3, 5), (3, 9))
@@ -45,11 +48,14 @@ class SpecimenSignal:
         Median coherence of the planes, κ.
     upper_order : tuple of (float, float)
         Quantiles 0.98 and 0.995 of the order at 1.4 nm.
+    solute : float
+        Median solute fraction: that of the matrix.
     """
 
     strength: float
     coherence: float
     upper_order: tuple[float, float]
+    solute: float
 
 
 @dataclass(frozen=True)
@@ -68,13 +74,13 @@ class SpecimenOrder:
     upper: float
 
 
-def measure_signal(field: OrderField, crystal: Crystal) -> SpecimenSignal:
+def measure_signal(slabs: Iterable[OrderField], crystal: Crystal) -> SpecimenSignal:
     """Measure how clearly order can show.
 
     Parameters
     ----------
-    field : OrderField
-        Of the whole specimen.
+    slabs : iterable of OrderField
+        The specimen, in one piece or several.
     crystal : Crystal
         What is looked for.
 
@@ -83,15 +89,20 @@ def measure_signal(field: OrderField, crystal: Crystal) -> SpecimenSignal:
     SpecimenSignal
         Medians and quantiles over the voxels that hold ions.
     """
-    filled = field.power[2] > 0
-    if not filled.any():
-        return SpecimenSignal(1e-6, MIN_COHERENCE, (0.0, 0.0))
-    middle = float(np.sqrt(max(np.median(field.coherence2[filled]), MIN_COHERENCE**2)))
-    damping = debye_waller(field, middle, crystal)[filled]
-    strength = np.median(field.strength[filled] * damping**2)
-    coherence = np.median(_coherence(field, middle)[filled])
-    low, high = np.quantile(field.order[3][filled] / damping, (0.98, 0.995))
-    return SpecimenSignal(float(strength), float(coherence), (float(low), float(high)))
+    parts = [np.stack([f.coherence2, f.strength, f.order[3], f.solute[1]])[:, f.power[2] > 0] for f in slabs]
+    coherence2, strength, order, solute = np.concatenate(parts, axis=1).astype(np.float64)
+    if not len(coherence2):
+        return SpecimenSignal(1e-6, MIN_COHERENCE, (0.0, 0.0), 0.0)
+    middle = float(np.sqrt(max(np.median(coherence2), MIN_COHERENCE**2)))
+    coherence = _coherence(coherence2, middle)
+    damping = coherence ** (1 / crystal.doubling**2)
+    low, high = np.quantile(order / damping, (0.98, 0.995))
+    return SpecimenSignal(
+        strength=float(np.median(strength * damping**2)),
+        coherence=float(np.median(coherence)),
+        upper_order=(float(low), float(high)),
+        solute=float(np.median(solute)),
+    )
 
 
 def debye_waller(field: OrderField, coherence: float, crystal: Crystal) -> Floats:
@@ -110,15 +121,14 @@ def debye_waller(field: OrderField, coherence: float, crystal: Crystal) -> Float
     -------
     ndarray of float32, (nx, ny, nz)
     """
-    damping: Floats = _coherence(field, coherence) ** np.float32(1 / crystal.doubling**2)
+    damping: Floats = _coherence(field.coherence2, coherence) ** np.float32(1 / crystal.doubling**2)
     return damping
 
 
-def _coherence(field: OrderField, coherence: float) -> Floats:
-    """Coherence of the planes in every voxel, κ."""
-    squared = np.maximum(field.coherence2, np.float32(0.25 * coherence**2))
-    found: Floats = np.clip(np.sqrt(squared), np.float32(MIN_COHERENCE), np.float32(1))
-    return found
+def _coherence(squared: npt.NDArray[Real], usual: float) -> npt.NDArray[Real]:
+    """Return the coherence of the planes in every voxel, κ, from its square; at least half of the usual one."""
+    found = np.sqrt(np.maximum(squared, squared.dtype.type(0.25 * usual**2)))
+    return np.clip(found, squared.dtype.type(MIN_COHERENCE), squared.dtype.type(1))
 
 
 def first_channels(field: OrderField, signal: SpecimenSignal, crystal: Crystal) -> Floats:
@@ -190,17 +200,36 @@ def _channels(field: OrderField, unit: Floats, bounds: tuple[float, float], scal
     return np.stack(maps, axis=-1).astype(np.float32)
 
 
-def specimen_order(field: OrderField, first: Floats, signal: SpecimenSignal, crystal: Crystal) -> SpecimenOrder:
+def composition_channels(field: OrderField, signal: SpecimenSignal) -> Floats:
+    """Channels of the composition: solute fraction above that of the matrix, in tenths.
+
+    Parameters
+    ----------
+    field : OrderField
+        A box.
+    signal : SpecimenSignal
+        Of the whole specimen.
+
+    Returns
+    -------
+    ndarray of float32, (nx, ny, nz, 3)
+    """
+    return np.moveaxis((field.solute - np.float32(signal.solute)) * np.float32(10), 0, -1).astype(np.float32)
+
+
+def specimen_order(
+    slabs: Iterable[tuple[int, OrderField]], first: Floats, signal: SpecimenSignal, crystal: Crystal
+) -> SpecimenOrder:
     """Measure how far the particles of a specimen are ordered.
 
     Least squares of two linear orders on the map of the first pass, blurred as their windows are: mean of both slopes.
 
     Parameters
     ----------
-    field : OrderField
-        Of the whole specimen.
+    slabs : iterable of (int, OrderField)
+        The specimen, in one piece or several along x, each with its first plane.
     first : ndarray of float32, (nx, ny, nz)
-        Map of the first pass, 0 … 1.
+        Map of the first pass of the whole specimen, 0 … 1.
     signal : SpecimenSignal
         Of the whole specimen.
     crystal : Crystal
@@ -211,15 +240,20 @@ def specimen_order(field: OrderField, first: Floats, signal: SpecimenSignal, cry
     SpecimenOrder
         `USUAL_ORDER` where less than `MIN_VOLUME` nm³ are ordered.
     """
-    inside = first > 0.3
-    if inside.sum() < MIN_VOXELS or first[first > 0.5].sum(dtype=np.float64) < MIN_VOLUME:
+    if (first > 0.3).sum() < MIN_VOXELS or first[first > 0.5].sum(dtype=np.float64) < MIN_VOLUME:
         return SpecimenOrder(USUAL_ORDER, USUAL_ORDER)
-    damping = debye_waller(field, signal.coherence, crystal)[inside].astype(np.float64)
-    share = np.where(first > 0.1, first, 0).astype(np.float64)
-    slopes = []
-    for sigma, pair in zip(BLURRED_NM, LINEAR, strict=True):
-        expected = gaussian_filter(share, sigma, mode="nearest", truncate=3.5)[inside]
-        slopes.append((field.linear[pair][inside] / damping * expected).sum() / (expected**2).sum())
-    upper = np.quantile(field.linear[LINEAR[0]][inside] / damping, 0.9)
-    s = np.mean(np.clip(slopes, *ORDER_BOUNDS))
-    return SpecimenOrder(float(s), float(np.clip(upper, *ORDER_BOUNDS)))
+    share = np.where(first > 0.1, first, np.float32(0))
+    expected = np.stack([gaussian_filter(share, sigma, mode="nearest", truncate=3.5) for sigma in BLURRED_NM])
+    product, square, seen = np.zeros(2), np.zeros(2), []
+    for start, field in slabs:
+        here = slice(start, start + len(field.strength))
+        inside = first[here] > 0.3
+        damping = debye_waller(field, signal.coherence, crystal)[inside].astype(np.float64)
+        linear = field.linear[list(LINEAR)][:, inside] / damping
+        there = expected[:, here][:, inside].astype(np.float64)
+        product += (linear * there).sum(axis=1)
+        square += (there**2).sum(axis=1)
+        seen.append(linear[0])
+    order = np.mean(np.clip(product / square, *ORDER_BOUNDS))
+    upper = np.clip(np.quantile(np.concatenate(seen), 0.9), *ORDER_BOUNDS)
+    return SpecimenOrder(float(order), float(upper))

@@ -29,6 +29,8 @@ from aptstream.crystal import Crystal
 from aptstream.errors import AptstreamError, ModelError
 from aptstream.io.replace import replacing
 from aptstream.model.networks import Net, net_fields, net_of
+from aptstream.model.refiner import Refiner
+from aptstream.model.refinerfile import parse_refiner, refiner_arrays, refiner_fields
 from aptstream.sdm.image import Form, View
 from aptstream.sdm.window import SdmWindow
 
@@ -96,6 +98,9 @@ class Model:
         Command, seed, versions, thread count, and digest of the dictionary.
     scores : dict
         Scores on specimens that training has not seen.
+    refiner : Refiner, optional
+        Nets that judge the voxels of the 1 nm grid. Particles are made from their map; without them, of the votes of
+        the smallest cubes.
     path : str
         File it was read from; empty before it is written.
     digest : str
@@ -109,6 +114,7 @@ class Model:
     min_voxels: int
     provenance: dict[str, Any]
     scores: dict[str, Any]
+    refiner: Refiner | None = None
     path: str = ""
     digest: str = ""
 
@@ -159,6 +165,7 @@ def save_model(path: Path, model: Model) -> Path:
             }
             for judge in model.judges
         ],
+        "refiner": refiner_fields(model.refiner) if model.refiner is not None else None,
         "provenance": model.provenance,
         "scores": model.scores,
     }
@@ -169,6 +176,8 @@ def save_model(path: Path, model: Model) -> Path:
         arrays[f"cubes_{judge.edge_nm}nm.tflite"] = np.frombuffer(judge.flatbuffer, dtype=np.uint8)
         for k, weight in enumerate(judge.weights):
             arrays[f"cubes_{judge.edge_nm}nm.weight_{k}"] = weight
+    if model.refiner is not None:
+        arrays |= refiner_arrays(model.refiner)
     with replacing(path) as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     return path
@@ -238,6 +247,7 @@ def _parse(content: bytes, where: str) -> Model:
             min_voxels=_whole(description["min_voxels"], 1, 10**6),
             provenance=dict(description["provenance"]),
             scores=dict(description["scores"]),
+            refiner=parse_refiner(refiner, arrays) if (refiner := description.get("refiner")) is not None else None,
             path=where,
             digest=hashlib.sha256(content).hexdigest(),
         )

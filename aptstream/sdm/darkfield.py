@@ -32,6 +32,8 @@ from aptstream.sdm.planes import Planes
 SCALES_NM = (0.5, 0.7, 1.0, 1.4, 2.0)
 #: Pairs of scales, by number: the finer is projected on the direction of the coarser.
 LINEAR_PAIRS = ((0, 2), (1, 2), (1, 3), (2, 3), (3, 4))
+#: Standard deviations of the windows in which the composition is kept beside the order, in nm.
+COMPOSITION_NM = (0.7, 1.0, 1.4)
 #: Standard deviation over which the coherence of the planes is taken, in nm.
 COHERENCE_NM = 2.0
 #: Constants of a well-mixed hash (splitmix64).
@@ -57,6 +59,8 @@ class OrderField:
     coherence2 : ndarray of float32, (nx, ny, nz)
         κ², squared coherence of the planes, less its noise: 1 for ions on sharp planes, about 0 (of either sign)
         without planes.
+    solute : ndarray of float32, (3, nx, ny, nz)
+        Solute fraction over each of `COMPOSITION_NM`: no sign of order, kept for models that look at both.
     """
 
     power: Floats
@@ -65,24 +69,24 @@ class OrderField:
     order: Floats
     strength: Floats
     coherence2: Floats
+    solute: Floats
 
     @property
     def stacked(self) -> Floats:
-        """All of them, (22, nx, ny, nz); see `unstack`."""
-        return np.concatenate(
-            [self.power, self.locked, self.linear, self.order, self.strength[None], self.coherence2[None]]
-        )
+        """All of them, (25, nx, ny, nz); see `unstack`."""
+        single = (self.strength[None], self.coherence2[None])
+        return np.concatenate([self.power, self.locked, self.linear, self.order, *single, self.solute])
 
     @classmethod
     def unstack(cls, stacked: Floats) -> OrderField:
         """Take apart what `stacked` put together."""
         n = len(SCALES_NM)
         parts = [stacked[k * n : (k + 1) * n] for k in range(4)]
-        return cls(parts[0], parts[1], parts[2], parts[3], stacked[4 * n], stacked[4 * n + 1])
+        return cls(parts[0], parts[1], parts[2], parts[3], stacked[4 * n], stacked[4 * n + 1], stacked[4 * n + 2 :])
 
 
 #: Maps of an order field.
-N_MAPS = 4 * len(SCALES_NM) + 2
+N_MAPS = 4 * len(SCALES_NM) + 2 + len(COMPOSITION_NM)
 
 
 def dark_field(
@@ -159,7 +163,7 @@ def order_field(cloud: PointCloud, role: Labels, planes: Planes, crystal: Crysta
         If a position is no number, or the cells of the box are not 1 nm wide.
     """
     waves = ion_waves(cloud, role, planes, box)
-    order, (every, _) = waves.order(), waves.counts
+    order, (every, solutes) = waves.order(), waves.counts
     wave_of_planes, coherence2 = _planes_of(waves, crystal)
     found = [_windows(order, scale) for scale in SCALES_NM]
     f = np.stack([real + 1j * imaginary for real, imaginary, _ in found])
@@ -177,6 +181,7 @@ def order_field(cloud: PointCloud, role: Labels, planes: Planes, crystal: Crysta
         order=(np.sqrt(np.maximum(power - 1, 0) * noise) / full).astype(np.float32),
         strength=(full[2] ** 2 / np.maximum(noise[2], NOTHING)).astype(np.float32),
         coherence2=coherence2,
+        solute=np.stack([_ratio(on_voxels(smooth(solutes, s)), on_voxels(smooth(every, s))) for s in COMPOSITION_NM]),
     )
 
 
@@ -226,9 +231,14 @@ def _windows(order: tuple[Floats, Floats, Floats], scale: float) -> tuple[Floats
 
 def _power(real: Floats, imaginary: Floats, noise: Floats) -> Floats:
     """|F|²/V; 0 where there is no ion."""
-    power = np.zeros_like(noise)
-    np.divide(real**2 + imaginary**2, noise, out=power, where=noise > NOTHING)
-    return power
+    return _ratio(real**2 + imaginary**2, noise)
+
+
+def _ratio(values: Floats, of: Floats) -> Floats:
+    """Quotient; 0 where there is no ion."""
+    ratio = np.zeros_like(of)
+    np.divide(values, of, out=ratio, where=of > NOTHING)
+    return ratio
 
 
 def _planes_of(waves: IonWaves, crystal: Crystal) -> tuple[npt.NDArray[np.complex64], Floats]:

@@ -82,7 +82,7 @@ def test_no_ions_give_no_field():
     none = PointCloud(np.zeros((0, 3), "f4"), np.zeros(0, "f4"), np.zeros(0, "u1"), ("unranged", "Al", "Li", "Mg"))
     assert not dark_field(none, ROLES, PLANES, box=BOX).any()
     role = np.zeros(0, "u1")
-    assert not order_field(none, role, PLANES, CRYSTAL, box=BOX).stacked[:-2].any()
+    assert not order_field(none, role, PLANES, CRYSTAL, box=BOX).power.any()
 
 
 @pytest.mark.parametrize(("scales", "stride"), [((0.0,), 1), ((float("nan"),), 1), ((1.0,), 0.5), ((), 1)])
@@ -108,7 +108,7 @@ def test_the_order_field_holds_the_dark_field_and_comes_apart_again():
     np.testing.assert_array_equal(field.power, dark_field(cloud, ROLES, PLANES, box=BOX))
     assert field.stacked.shape == (N_MAPS, *BOX.shape)
     again = OrderField.unstack(field.stacked)
-    for name in ("power", "locked", "linear", "order", "strength", "coherence2"):
+    for name in ("power", "locked", "linear", "order", "strength", "coherence2", "solute"):
         np.testing.assert_array_equal(getattr(again, name), getattr(field, name))
 
 
@@ -147,3 +147,13 @@ def test_shuffled_roles_keep_the_amount_and_lose_the_order():
     assert abs(together - share**2 * n) < 5 * (share**2 * n) ** 0.5
     power = np.mean([order_field(cloud, one, PLANES, CRYSTAL, box=BOX).power[2].mean() for one in drawn])
     assert power == pytest.approx(1, abs=5 / 700**0.5 + 0.1)  # means of eight cells take a tenth from 1 nm windows
+
+
+def test_the_composition_beside_the_order_is_that_of_the_ions():
+    cloud = specimen()
+    solute = field_of(cloud).solute
+    share = (cloud.species[cloud.species > 0] > 1).mean()
+    assert solute.shape == (3, *BOX.shape)
+    assert solute.mean(axis=(1, 2, 3)) == pytest.approx([share] * 3, rel=0.05)
+    core = voxel_fraction(Particles(SPHERE.centre_nm, SPHERE.radius_nm - 1.7, SPHERE.variant), BOX.shape) == 1
+    assert solute[0][core].mean() == pytest.approx(0.9 * 0.25 + 0.03 * 0.75, abs=0.03)
