@@ -1,4 +1,4 @@
-"""Thin face of the grid net's kernel (gridnet.c). Trusts its caller; the only importer is aptstream/model/gridnet.py."""
+"""Thin face of the grid net's kernel (gridnet.c). Trusts its caller, which is aptstream/model/gridnet.py alone."""
 
 import numpy as np
 

@@ -67,10 +67,11 @@ TARGET static int NAME(enter)(const float *from, const float *end, int64_t nz, i
     for (int64_t k = 0; k < nz * channels; k++) strange |= !(from[k] >= -FLT_MAX && from[k] <= FLT_MAX);
     for (int64_t z = 0; z < nz; z++, from += channels)
         for (int g = 0; g < channels; g += GROUP) {
-            const float *restrict in = from + g;
-            float *restrict out = to + g / GROUP * stride + z * GROUP;
+            const float *in = from + g;
+            float *out = to + g / GROUP * stride + z * GROUP;
             if (end - in >= GROUP)
-                for (int c = 0; c < GROUP; c++) out[c] = (in[c] - mean[g + c]) * scale[g + c];
+                for (int c = 0; c < GROUP; c += LANES)
+                    *(NAME(lanes) *)(out + c) = (LOAD(in + c) - LOAD(mean + g + c)) * LOAD(scale + g + c);
             else
                 for (int c = 0; c < end - in; c++) out[c] = (in[c] - mean[g + c]) * scale[g + c];
         }
