@@ -42,8 +42,8 @@ class PlaneSignal:
         return self.strength >= VISIBLE
 
 
-def plane_signal(store: PointStore, spacing_nm: float) -> PlaneSignal:
-    """Measure how clearly planes of about the expected spacing stand normal to z.
+def plane_signal(store: PointStore, spacing_nm: float, slope: tuple[float, float] = (0.0, 0.0)) -> PlaneSignal:
+    """Measure how clearly planes of about the expected spacing stand normal to z, or tilted by a known slope.
 
     Parameters
     ----------
@@ -51,6 +51,8 @@ def plane_signal(store: PointStore, spacing_nm: float) -> PlaneSignal:
         The ions; of a large specimen 48 bricks spread evenly are read.
     spacing_nm : float
         Expected spacing of the planes in nm.
+    slope : tuple of (float, float)
+        Rise of the planes along x and y, nm a nm.
 
     Returns
     -------
@@ -71,8 +73,9 @@ def plane_signal(store: PointStore, spacing_nm: float) -> PlaneSignal:
         count = np.bincount(block, minlength=64)
         enough = count >= MIN_IONS
         n_blocks += int(enough.sum())
+        height = inside[:, 2] - inside[:, :2] @ np.array(slope)
         for k, stretch in enumerate(STRETCH):
-            phase = 2 * np.pi / (spacing_nm * stretch) * inside[:, 2]
+            phase = 2 * np.pi / (spacing_nm * stretch) * height
             real, imaginary = (np.bincount(block, wave(phase), 64)[enough] for wave in (np.cos, np.sin))
             power[k] += ((real**2 + imaginary**2) / count[enough]).sum()
     best = int(power.argmax())

@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from aptstream.cloud.store import PointStore
-from aptstream.errors import StoreError
+from aptstream.errors import PlanError, StoreError
 from aptstream.grid.composition import count_ions
-from aptstream.grid.precipitates import Precipitates, find_precipitates
+from aptstream.grid.control import Control, shuffled_control
+from aptstream.grid.precipitates import BoundaryRule, Precipitates, expected_precipitates, find_precipitates
+from aptstream.grid.refine import refine
 from aptstream.grid.vote import VoxelGrid, vote
 from aptstream.model.modelfile import Model
+from aptstream.model.refiner import Refined
 from aptstream.progress import Progress, silent
 from aptstream.scan.results import ScanStore
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A fixed cut in place of the model's own rule.
+
+    Parameters
+    ----------
+    value : float
+        Voxels that reach it belong to particles: 62/64 is the publication's for the votes.
+    of : {"order", "votes"}
+        The map that is cut: that of the model, or the mean vote of the largest cubes.
+
+    Raises
+    ------
+    PlanError
+        If the value is no probability.
+    """
+
+    value: float
+    of: Literal["order", "votes"] = "order"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.value <= 1:
+            raise PlanError(
+                f"A cut lies between 0 and 1, found {self.value:g}. The publication's is 62/64 of the votes."
+            )
 
 
 @dataclass(frozen=True)
@@ -26,15 +57,24 @@ class Answer:
     votes : VoxelGrid
         The publication's map: summed probabilities of the largest cubes (4 nm).
     order : ndarray of float32, (nx, ny, nz)
-        The map that particles are made from: mean probability of the smallest cubes (2 nm) that cover a voxel; NaN
-        where there is no valid one.
+        The map that particles are made from: probability of order by the nets on the 1 nm grid where the model has
+        them, else the mean probability of the smallest cubes; NaN where no valid one of these covers a voxel.
     found : Precipitates
         Particles, with the ions inside.
+    rule : str
+        How particles were made, in words.
+    refined : Refined, optional
+        What the nets on the 1 nm grid say, and the specimen's scale.
+    control : Control, optional
+        What they say with species shuffled.
     """
 
     votes: VoxelGrid
     order: npt.NDArray[np.float32]
     found: Precipitates
+    rule: str
+    refined: Refined | None = None
+    control: Control | None = None
 
     @property
     def n_judged(self) -> int:
@@ -44,11 +84,13 @@ class Answer:
     @property
     def volume_fraction(self) -> float:
         """Volume of the particles / volume that could be judged; NaN if nothing could."""
-        return float(self.found.n_voxels.sum() / self.n_judged) if self.n_judged else float("nan")
+        return float(self.found.volume_nm3.sum() / self.n_judged) if self.n_judged else float("nan")
 
 
-def find(scan: ScanStore, store: PointStore, model: Model, progress: Progress = silent) -> Answer:
-    """Sum the votes, and find the particles and what they are made of.
+def find(
+    scan: ScanStore, store: PointStore, model: Model, progress: Progress = silent, *, cut: Cut | None = None
+) -> Answer:
+    """Sum the votes, judge the voxels, and find the particles and what they are made of.
 
     Parameters
     ----------
@@ -57,9 +99,11 @@ def find(scan: ScanStore, store: PointStore, model: Model, progress: Progress = 
     store : PointStore
         The ions that were scanned.
     model : Model
-        The model that judged them; it holds the cut.
+        The model that judged them; it holds the rule that makes particles.
     progress : Progress
-        Told of the stage ``composition``.
+        Told of the stages ``control`` and ``composition``.
+    cut : Cut, optional
+        A fixed cut in place of the model's rule.
 
     Returns
     -------
@@ -80,5 +124,31 @@ def find(scan: ScanStore, store: PointStore, model: Model, progress: Progress = 
     edges = sorted(scan.edges)
     votes = vote(scan.p(edges[-1]), edges[-1], scan.origin_nm)
     order = vote(scan.p(edges[0]), edges[0], scan.origin_nm).mean
-    found = find_precipitates(order, cut=model.cut, min_voxels=model.min_voxels, origin_nm=scan.origin_nm)
-    return Answer(votes, order, count_ions(found, store, progress))
+    refined = control = None
+    if model.refiner is not None:
+        refined = refine(scan, model)
+        control = shuffled_control(scan, store, model, refined, progress)
+        order = np.where(np.isfinite(order), refined.p, np.float32(np.nan))
+    found, rule = _particles(votes, order, model, control, cut)
+    return Answer(votes, order, count_ions(found, store, progress), rule, refined, control)
+
+
+def _particles(
+    votes: VoxelGrid, order: npt.NDArray[np.float32], model: Model, control: Control | None, cut: Cut | None
+) -> tuple[Precipitates, str]:
+    """Make particles, and say how."""
+    origin = votes.origin_nm
+    if cut is not None:
+        grid, name = (order, "order") if cut.of == "order" else (votes.mean, "mean vote")
+        found = find_precipitates(grid, cut=cut.value, min_voxels=1, origin_nm=origin)
+        return found, f"voxels with {name} ≥ {cut.value:g} that share a face"
+    if control is None:
+        found = find_precipitates(order, cut=model.cut, min_voxels=model.min_voxels, origin_nm=origin)
+        return found, f"voxels with order ≥ {model.cut:g} that share a face, at least {model.min_voxels} together"
+    rule = BoundaryRule(peak=control.floor)
+    words = (
+        f"voxels with order ≥ {rule.core:g} that share a face, one of them ≥ {rule.peak:g} (a floor from the control "
+        f"with shuffled species); volume = sum of the order up to {rule.reach_nm:g} nm around, at least "
+        f"{rule.min_volume_nm3:g} nm³"
+    )
+    return expected_precipitates(order, rule, origin_nm=origin), words

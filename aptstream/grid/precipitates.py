@@ -41,8 +41,8 @@ class Precipitates:
         Ions of each species inside; empty until counted (`aptstream.grid.composition`).
     expected_nm3 : ndarray of float64, (n,), optional
         Volume as the sum of probabilities in nm³, where particles were made by `expected_precipitates`.
-    peak : ndarray of float64, (n,), optional
-        Largest value of the order map in each particle.
+    peak : ndarray of float64, (n,)
+        Largest value of the order map in each particle; empty where it was not looked for.
     """
 
     labels: npt.NDArray[np.int32]
@@ -54,7 +54,7 @@ class Precipitates:
     touches_edge: npt.NDArray[np.bool_]
     ions: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     expected_nm3: FloatColumn | None = None
-    peak: FloatColumn | None = None
+    peak: FloatColumn = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.n_voxels)
@@ -75,7 +75,7 @@ class Precipitates:
     @property
     def uncertain(self) -> npt.NDArray[np.bool_]:
         """Whether the order map nowhere in the particle reaches `CERTAIN`, (n,): a third of such may be false."""
-        return np.zeros(len(self), dtype=np.bool_) if self.peak is None else self.peak < CERTAIN
+        return self.peak < CERTAIN if len(self.peak) else np.zeros(len(self), dtype=np.bool_)
 
     @property
     def mean_radius_nm(self) -> float:

@@ -16,7 +16,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -117,6 +117,25 @@ class Model:
     refiner: Refiner | None = None
     path: str = ""
     digest: str = ""
+
+    def looking_for(self, crystal: Crystal) -> Model:
+        """Return the model for another crystal: along z its windows follow the period of whatever is looked for.
+
+        Parameters
+        ----------
+        crystal : Crystal
+            Ordered structure, lattice parameter and pole.
+
+        Returns
+        -------
+        Model
+
+        Examples
+        --------
+        >>> load_model("cubes").looking_for(Crystal("L12", 0.357, (0, 0, 1))).crystal.pole
+        (0, 0, 1)
+        """
+        return replace(self, crystal=crystal)
 
     def judge(self, edge_nm: int) -> CubeJudge:
         """Return the judge of one cube edge.
@@ -241,7 +260,7 @@ def _parse(content: bytes, where: str) -> Model:
             raise ValueError(f"its networks judge cubes of {edges} nm, expected descending edges")
         return Model(
             name=str(description["name"]),
-            crystal=_crystal(description["crystal"]),
+            crystal=parse_crystal(description["crystal"]),
             judges=judges,
             cut=_number(description["cut"], 0, 1),
             min_voxels=_whole(description["min_voxels"], 1, 10**6),
@@ -310,8 +329,23 @@ def _window(fields: Mapping[str, Any]) -> SdmWindow:
     return window
 
 
-def _crystal(fields: Mapping[str, Any]) -> Crystal:
-    """Return the crystal, its numbers checked; files of before there were axial ratios state none."""
+def parse_crystal(fields: Mapping[str, Any]) -> Crystal:
+    """Make a crystal of what a file holds.
+
+    Parameters
+    ----------
+    fields : mapping
+        Fields of a `Crystal`; files of before there were axial ratios state none.
+
+    Returns
+    -------
+    Crystal
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If something is missing, of the wrong kind, or out of bounds.
+    """
     label, a_nm, pole = str(fields["label"]), _number(fields["a_nm"], 0.1, 2), _pole(fields["pole"])
     ratio = fields.get("c_over_a")
     return Crystal(label, a_nm, pole, None if ratio is None else _number(ratio, 0.2, 5))

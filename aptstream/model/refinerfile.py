@@ -48,7 +48,7 @@ def refiner_arrays(refiner: Refiner) -> dict[str, npt.NDArray[np.float32]]:
     -------
     dict of str to ndarray of float32
     """
-    arrays = {}
+    arrays: dict[str, npt.NDArray[np.float32]] = {}
     for name, nets in (("first", refiner.first), ("second", refiner.second)):
         for k, net in enumerate(nets):
             values = {"mean": net.mean, "std": net.std} | {f"weight_{w}": a for w, a in enumerate(net.weights)}

@@ -47,7 +47,7 @@ class Summary:
     planes: PlaneSignal = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "planes", plane_signal(self.store, self.model.crystal.plane_spacing_nm))
+        object.__setattr__(self, "planes", _signal(self.store, self.scan))
 
     @property
     def edge_nm(self) -> int:
@@ -73,7 +73,7 @@ class Summary:
     @property
     def sentence(self) -> str:
         """The answer in one sentence."""
-        found, name = self.answer.found, self.model.crystal.label
+        found, name = self.answer.found, self.scan.crystal.label
         if not self.n_valid:
             least = self.model.judge(self.edge_nm).min_ions
             return (
@@ -172,6 +172,11 @@ class Summary:
                 "truth_volume_fraction": self.truth.volume_fraction,
             }
         return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in values.items()}
+
+
+def _signal(store: PointStore, scan: ScanStore) -> PlaneSignal:
+    """Measure the planes along the slope that the scan found."""
+    return plane_signal(store, scan.planes.period_nm / scan.crystal.doubling, scan.planes.slope)
 
 
 def _composition(percent: dict[str, float]) -> str:

@@ -125,7 +125,7 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
 
 def _settings(summary: Summary) -> dict[str, object]:
     model, scan = summary.model, summary.scan
-    crystal = model.crystal
+    crystal = scan.crystal
     edges = ", ".join(f"{edge} nm (at least {model.judge(edge).min_ions} ions)" for edge in scan.edges)
     pole, parent = "".join(map(str, crystal.pole)), crystal.structure.parent
     return {
@@ -133,7 +133,7 @@ def _settings(summary: Summary) -> dict[str, object]:
         "host": ", ".join(scan.roles.host),
         "solute": ", ".join(scan.roles.solute),
         "cubes": f"{edges}, stride 1 nm",
-        "particles": f"voxels with order ≥ {model.cut:g} that share a face, at least {model.min_voxels} together",
+        "particles": summary.answer.rule,
         "pole axis": "z of the file, as it is",
     }
 

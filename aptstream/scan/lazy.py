@@ -61,5 +61,5 @@ def _score_block(
     plan: ScanPlan, edge_nm: int, block_id: tuple[int, ...] = (0, 0, 0), **_: Any
 ) -> npt.NDArray[np.float32]:
     """Judge the cubes of one block."""
-    only = replace(plan, edges=(edge_nm,))
-    return score_brick(only, only.task(block_id))[edge_nm].p
+    only = replace(plan, edges=(edge_nm,), field_halo=0)
+    return score_brick(only, only.task(block_id)).cubes[edge_nm].p

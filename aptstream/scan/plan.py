@@ -1,13 +1,15 @@
 """Plan of a scan: pure geometry and bytes, decided before any work starts.
 
-A *task* is a box of whole bricks. It writes the cubes whose low corner lies in the box, and to do so reads the box
-and ``edge - 1`` cells more on the high side of each axis: a halo on the read side only, so no two tasks write the same
-cube.
+A *task* is a box of whole bricks. It writes the cubes whose low corner lies in the box, and the order field of its
+voxels. To do so it reads more than the box: ``edge - 1`` cells on the high side of each axis for the cubes, and for the
+field as far as its Gaussian windows reach on either side. There is a halo on the read side only, so no two tasks write
+the same cube or voxel.
 
 ::
 
-        written   |<--- task --->|
-        read      |<--- task --->|<halo>|        a cube is named by its low corner
+        written           |<--- task --->|
+        read, cubes       |<--- task --->|<edge-1>|     a cube is named by its low corner
+        read, field   |<h>|<--- task --->|<h>|
 """
 
 from __future__ import annotations
@@ -18,10 +20,14 @@ from itertools import product
 from math import ceil, prod
 
 from aptstream.cloud.lattice import BRICK_CELLS
+from aptstream.cloud.planes import plane_signal
 from aptstream.cloud.store import PointStore
+from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
 from aptstream.model.modelfile import Model
-from aptstream.points import Roles
+from aptstream.points import NEITHER, Roles
+from aptstream.sdm.field import HALO_CELLS
+from aptstream.sdm.planes import Planes, fit_planes
 
 Cell = tuple[int, int, int]
 
@@ -30,8 +36,10 @@ TASK_BRICKS = (1, 2, 3, 4)
 #: Fewest ions in a nm³ of the box around a specimen: with less the file is not in nm. A needle in its box has about 5,
 #: and 0.6 a real set of which all but a few regions were cut away.
 MIN_DENSITY = 0.05
-#: Cells that a task may read: a few seconds of work at usual densities.
-MAX_CELLS = 64_000
+#: Cells that a task may read: a few seconds of work at usual densities. With a halo for the field more is worth it.
+MAX_CELLS, MAX_CELLS_WITH_FIELD = 64_000, 300_000
+#: The planes are measured in the middle of a specimen, in a box of so many cells.
+PLANES_BOX = (32, 32, 48)
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,13 @@ class Task:
     ----------
     low, high : tuple of int
         Cells whose cubes are written, half-open.
-    read_high : tuple of int
-        End of the cells that are read.
+    read_low, read_high : tuple of int
+        Cells that are read, half-open.
     """
 
     low: Cell
     high: Cell
+    read_low: Cell
     read_high: Cell
 
     @property
@@ -75,6 +84,12 @@ class ScanPlan:
         Edges of a task in cells: also the chunk of the result.
     edges : tuple of int
         Cube edges in nm that are judged.
+    crystal : Crystal
+        What is looked for.
+    planes : Planes
+        Period and tilt of the specimen's own planes.
+    field_halo : int
+        Cells around a task that its order field depends on; 0 where none is computed.
     """
 
     store_path: str
@@ -85,6 +100,9 @@ class ScanPlan:
     shape: Cell
     task_cells: Cell
     edges: tuple[int, ...]
+    crystal: Crystal
+    planes: Planes
+    field_halo: int = 0
 
     @property
     def n_tasks(self) -> Cell:
@@ -101,8 +119,10 @@ class ScanPlan:
         """Return the task at an index along x, y, z."""
         low = tuple(i * t for i, t in zip(index, self.task_cells, strict=True))
         high = tuple(min(a + t, n) for a, t, n in zip(low, self.task_cells, self.shape, strict=True))
-        read = tuple(min(b + max(self.edges) - 1, n) for b, n in zip(high, self.shape, strict=True))
-        return Task(low, high, read)  # type: ignore[arg-type]
+        halo = max(max(self.edges) - 1, self.field_halo)
+        read_low = tuple(max(a - self.field_halo, 0) for a in low)
+        read_high = tuple(min(b + halo, n) for b, n in zip(high, self.shape, strict=True))
+        return Task(low, high, read_low, read_high)  # type: ignore[arg-type]
 
     def tasks(self) -> list[Task]:
         """Return all tasks, z fastest."""
@@ -130,7 +150,8 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
     Raises
     ------
     PlanError
-        If the specimen is smaller than a cube, or so thin that the file cannot be in nm.
+        If the specimen is smaller than a cube, or so thin that the file cannot be in nm, or if the order of the crystal
+        does not show along its pole.
     RangingError
         If a role names a species that the store has not.
     """
@@ -149,6 +170,13 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
             f"The {store.n_ions:,} ions are spread over {size} nm: {density:.3g} ions/nm³, where a metal gives 20–60. "
             f"Is the file in nm? Positions in ångström must be divided by ten."
         )
+    crystal = model.crystal
+    if crystal.doubling < 2:
+        raise PlanError(
+            f"Order of {crystal.label} does not show along {crystal.pole}: all planes hold the same species. "
+            f"Choose another pole with --pole, one along which planes of different species alternate."
+        )
+    halo = HALO_CELLS if model.refiner is not None else 0
     return ScanPlan(
         store_path=str(store.path.resolve()),
         model_path=model.path,
@@ -156,9 +184,40 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
         model_digest=model.digest,
         roles=roles,
         shape=store.shape_cells,
-        task_cells=choose_task(store.shape_cells, max(edges) - 1, n_workers),
+        task_cells=choose_task(store.shape_cells, (max(edges) - 1, 2 * halo)[halo > 0], n_workers),
         edges=edges,
+        crystal=crystal,
+        planes=measure_planes(store, roles, crystal),
+        field_halo=halo,
     )
+
+
+def measure_planes(store: PointStore, roles: Roles, crystal: Crystal) -> Planes:
+    """Measure period and tilt of the planes in the middle of a specimen.
+
+    Parameters
+    ----------
+    store : PointStore
+        The ions.
+    roles : Roles
+        Host and solute species.
+    crystal : Crystal
+        What is expected.
+
+    Returns
+    -------
+    Planes
+        Those of the crystal, normal to z, where no planes are visible.
+    """
+    middle = [max((n - edge) // 2, 0) for n, edge in zip(store.shape_cells, PLANES_BOX, strict=True)]
+    x, y, z = middle
+    cloud = store.read((x, y, z), (x + PLANES_BOX[0], y + PLANES_BOX[1], z + PLANES_BOX[2]))
+    role = roles.of(cloud.species_names)[cloud.species]
+    if (role != NEITHER).any():
+        planes = fit_planes(cloud, roles, crystal.period_nm, doubling=crystal.doubling)
+        if plane_signal(store, planes.period_nm / crystal.doubling, planes.slope).visible:
+            return planes
+    return Planes(crystal.period_nm)
 
 
 def choose_task(shape: Cell, halo: int, n_workers: int) -> Cell:
@@ -183,12 +242,13 @@ def choose_task(shape: Cell, halo: int, n_workers: int) -> Cell:
     >>> choose_task((30, 30, 40), 3, 1), choose_task((30, 30, 40), 3, 2), choose_task((200, 200, 200), 3, 2)
     ((32, 32, 48), (16, 32, 48), (32, 32, 32))
     """
+    most = MAX_CELLS if halo < BRICK_CELLS else MAX_CELLS_WITH_FIELD
 
     def cost(bricks: tuple[int, ...]) -> tuple[float, int]:
         edges = [b * BRICK_CELLS for b in bricks]
         n_tasks = prod(ceil(n / e) for n, e in zip(shape, edges, strict=True))
         cells = prod(min(e + halo, n) for n, e in zip(shape, edges, strict=True))
-        return ceil(n_tasks / n_workers) * cells * (1 if cells <= MAX_CELLS else 1e6), prod(edges)
+        return ceil(n_tasks / n_workers) * cells * (1 if cells <= most else 1e6), prod(edges)
 
     x, y, z = (b * BRICK_CELLS for b in min(product(TASK_BRICKS, repeat=3), key=cost))
     return x, y, z

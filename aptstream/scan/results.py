@@ -1,7 +1,8 @@
-"""What a scan leaves on disk: for every cube edge the judgements ``p`` and the number of ions, and what made them."""
+"""What a scan leaves on disk: judgements and number of ions of the cubes, the order field, and what made them."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -15,13 +16,21 @@ from aptstream.errors import StoreError
 from aptstream.io.arrays import CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
 from aptstream.io.seal import load_sealed, sealed
+from aptstream.model.modelfile import parse_crystal
 from aptstream.points import Roles, Triple
 from aptstream.scan.plan import Cell, ScanPlan
-from aptstream.scan.score import CubeScores
+from aptstream.scan.score import BrickScores
+from aptstream.sdm.darkfield import N_MAPS, OrderField
+from aptstream.sdm.planes import Planes
 
-FORMAT, FORMAT_VERSION = "aptstream-scan", 1
+FORMAT, FORMAT_VERSION = "aptstream-scan", 2
 #: Attributes that say what the numbers mean; the others are history.
-DEFINING = ("format", "format_version", "origin_nm", "shape", "edges", "host", "solute", "store_digest", "model_digest")
+DEFINING = (
+    *("format", "format_version", "origin_nm", "shape", "edges", "has_field", "host", "solute"),
+    *("crystal", "planes", "store_digest", "model_digest"),
+)
+#: Array of the order field.
+FIELD = "order_field"
 
 
 def array_names(edges: tuple[int, ...]) -> list[tuple[str, str, str]]:
@@ -47,12 +56,18 @@ def create_scan(folder: Path, plan: ScanPlan, origin_nm: Triple) -> None:
     group = zarr.open_group(folder, mode="w")
     for name, _, dtype in array_names(plan.edges):
         create_array(folder, name, shape=plan.shape, dtype=dtype, chunk=plan.task_cells)
+    if plan.field_halo:
+        (nx, *across), (tx, *task_across) = plan.shape, plan.task_cells
+        create_array(folder, FIELD, shape=(nx, N_MAPS, *across), dtype="float32", chunk=(tx, N_MAPS, *task_across))
     attributes = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "origin_nm": list(origin_nm),
         "shape": list(plan.shape),
         "edges": list(plan.edges),
+        "has_field": plan.field_halo > 0,
+        "crystal": asdict(plan.crystal),
+        "planes": asdict(plan.planes),
         "host": list(plan.roles.host),
         "solute": list(plan.roles.solute),
         "store_digest": plan.store_digest,
@@ -62,7 +77,7 @@ def create_scan(folder: Path, plan: ScanPlan, origin_nm: Triple) -> None:
     group.attrs.update(sealed(attributes))
 
 
-def write_scores(folder: str, low: Cell, scores: dict[int, CubeScores]) -> None:
+def write_scores(folder: str, low: Cell, scores: BrickScores) -> None:
     """Write the judgements of one task; every array chunk belongs to one task only.
 
     Parameters
@@ -71,18 +86,21 @@ def write_scores(folder: str, low: Cell, scores: dict[int, CubeScores]) -> None:
         The scan's Zarr group.
     low : tuple of int
         First cell of the task.
-    scores : dict of int to CubeScores
-        For each cube edge.
+    scores : BrickScores
+        What it found.
     """
     import zarr
 
     group = zarr.open_group(folder, mode="r+")
-    for edge, found in scores.items():
-        place = tuple(slice(a, a + n) for a, n in zip(low, found.p.shape, strict=True))
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            for field in ("p", "n_ions"):
-                array: Any = group[f"{field}_{edge}nm"]
-                array[place] = getattr(found, field)
+    first = next(iter(scores.cubes.values()))
+    x, y, z = (slice(a, a + n) for a, n in zip(low, first.p.shape, strict=True))
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        for name, edge in ((name, edge) for edge in scores.cubes for name in ("p", "n_ions")):
+            array: Any = group[f"{name}_{edge}nm"]
+            array[x, y, z] = getattr(scores.cubes[edge], name)
+        if scores.field is not None:
+            array = group[FIELD]
+            array[x, :, y, z] = np.moveaxis(scores.field, 0, 1)
 
 
 def open_scan(path: str | PathLike[str]) -> ScanStore:
@@ -127,6 +145,12 @@ class ScanStore:
         Low corner of cell [0, 0, 0] in nm.
     roles : Roles
         Host and solute species.
+    crystal : Crystal
+        What was looked for.
+    planes : Planes
+        Period and tilt of the specimen's planes.
+    has_field : bool
+        Whether it holds the order field.
 
     Raises
     ------
@@ -145,6 +169,9 @@ class ScanStore:
             self.origin_nm: Triple = _three(attributes["origin_nm"], float)
             self.edges = tuple(int(edge) for edge in attributes["edges"])
             self.roles = Roles(tuple(map(str, attributes["host"])), tuple(map(str, attributes["solute"])))
+            self.crystal = parse_crystal(attributes["crystal"])
+            self.planes = Planes(float(attributes["planes"]["period_nm"]), _two(attributes["planes"]["slope"]))
+            self.has_field = attributes["has_field"] is True
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise damaged(self.path, f"attributes that do not describe a scan ({error})", "a whole scan") from error
         if not self.edges or not all(1 <= edge <= 8 for edge in self.edges) or min(self.shape) < 1:
@@ -153,6 +180,24 @@ class ScanStore:
             name: CheckedArray(self.path, name, shape=self.shape, dtype=dtype)
             for name, _, dtype in array_names(self.edges)
         }
+        if self.has_field:
+            shape = (self.shape[0], N_MAPS, *self.shape[1:])
+            self._arrays[FIELD] = CheckedArray(self.path, FIELD, shape=shape, dtype="float32")
+
+    def field(self, low: int = 0, high: int | None = None) -> OrderField:
+        """Read the order field of the planes low … high along x.
+
+        Raises
+        ------
+        StoreError
+            If the scan has none, because its model does not read it.
+        """
+        if not self.has_field:
+            raise StoreError(
+                f"The scan {self.path} holds no order field: it was made by a model that does not read it. "
+                f"Scan again with a model that does, such as order."
+            )
+        return OrderField.unstack(np.ascontiguousarray(np.moveaxis(self._arrays[FIELD][low:high], 1, 0)))
 
     def p(self, edge_nm: int) -> npt.NDArray[np.float32]:
         """Read the judgements of the cubes of one edge, (nx, ny, nz); NaN = invalid."""
@@ -173,6 +218,12 @@ class ScanStore:
     def digest(self) -> str:
         """Hash what the scan means: its arrays and the attributes that define them."""
         return content_digest(self._arrays, {name: self.attrs[name] for name in DEFINING})
+
+
+def _two(values: Any) -> tuple[float, float]:
+    """Return two numbers from a file."""
+    x, y = (float(v) for v in values)
+    return x, y
 
 
 def _three(values: Any, kind: type) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from aptstream.model.predict import Predictor
 from aptstream.points import PointCloud, Triple
 from aptstream.scan.plan import ScanPlan, Task
 from aptstream.sdm.count import SdmScan
+from aptstream.sdm.darkfield import order_field
 from aptstream.sdm.image import network_input
 from aptstream.sdm.kernel import CellBox
 
@@ -34,8 +35,24 @@ class CubeScores:
     n_ions: npt.NDArray[np.uint32]
 
 
-def score_brick(plan: ScanPlan, task: Task) -> dict[int, CubeScores]:
-    """Judge all cubes of one task.
+@dataclass(frozen=True)
+class BrickScores:
+    """What a task finds.
+
+    Parameters
+    ----------
+    cubes : dict of int to CubeScores
+        Judgements of the cubes of each edge in nm, arrays of the task's shape.
+    field : ndarray of float32, (25, nx, ny, nz), optional
+        Order field of the task's voxels, `aptstream.sdm.darkfield.OrderField.stacked`; where the model reads it.
+    """
+
+    cubes: dict[int, CubeScores]
+    field: npt.NDArray[np.float32] | None = None
+
+
+def score_brick(plan: ScanPlan, task: Task) -> BrickScores:
+    """Judge all cubes of one task, and compute its order field.
 
     Parameters
     ----------
@@ -46,8 +63,7 @@ def score_brick(plan: ScanPlan, task: Task) -> dict[int, CubeScores]:
 
     Returns
     -------
-    dict of int to CubeScores
-        For each cube edge in nm, arrays of the task's shape.
+    BrickScores
 
     Raises
     ------
@@ -68,8 +84,28 @@ def score_brick(plan: ScanPlan, task: Task) -> dict[int, CubeScores]:
             f"The point store {plan.store_path} has changed since the scan was planned: found "
             f"{store.attrs['content_digest'][:12]}, expected {plan.store_digest[:12]}. Start the scan again."
         )
-    cloud = store.read(task.low, task.read_high)
-    return {edge: _judge_cubes(cloud, plan, task, model.judge(edge), store.origin_nm) for edge in plan.edges}
+    cloud = store.read(task.read_low, task.read_high)
+    stretch = plan.planes.period_nm / model.crystal.period_nm
+    cubes = {
+        edge: _judge_cubes(cloud, plan, task, _stretched(model.judge(edge), stretch), store.origin_nm)
+        for edge in plan.edges
+    }
+    return BrickScores(cubes, _field(cloud, plan, task, store.origin_nm) if plan.field_halo else None)
+
+
+def _stretched(judge: CubeJudge, stretch: float) -> CubeJudge:
+    """Scale the window along z, so that a network sees the period of this specimen where it learned another."""
+    return replace(judge, window=replace(judge.window, half_z_nm=judge.window.half_z_nm * stretch))
+
+
+def _field(cloud: PointCloud, plan: ScanPlan, task: Task, origin: Triple) -> npt.NDArray[np.float32]:
+    """Order field of the task's voxels, computed with its halo."""
+    low, high = task.read_low, task.read_high
+    x, y, z = (min(b + plan.field_halo, end) - a for a, b, end in zip(low, task.high, high, strict=True))
+    role = plan.roles.of(cloud.species_names)[cloud.species]
+    field = order_field(cloud, role, plan.planes, plan.crystal, box=CellBox(origin, low, (x, y, z)))
+    inner = tuple(slice(a - start, b - start) for a, b, start in zip(task.low, task.high, low, strict=True))
+    return field.stacked[:, *inner]
 
 
 def _judge_cubes(cloud: PointCloud, plan: ScanPlan, task: Task, judge: CubeJudge, origin: Triple) -> CubeScores:
@@ -77,7 +113,7 @@ def _judge_cubes(cloud: PointCloud, plan: ScanPlan, task: Task, judge: CubeJudge
     p = np.full(task.shape, np.nan, dtype=np.float32)
     n_ions = np.zeros(task.shape, dtype=np.uint32)
     edge = judge.edge_nm
-    read = tuple(min(b + edge - 1, end) - a for a, b, end in zip(task.low, task.high, task.read_high, strict=True))
+    read = tuple(min(b + edge - 1, end) - a for a, b, end in zip(task.low, task.high, plan.shape, strict=True))
     box = CellBox(origin, task.low, read)  # type: ignore[arg-type]
     n_cubes = box.n_cubes(edge)
     if min(n_cubes) < 1:  # the last cells of the volume: no cube begins here

@@ -8,20 +8,30 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from aptstream.crystal import Crystal
 from aptstream.errors import PlanError, RangingError
 from aptstream.points import Roles
-from aptstream.scan.plan import MAX_CELLS, ScanPlan, choose_task, plan_scan
+from aptstream.scan import plan as planning
+from aptstream.scan.plan import MAX_CELLS, MAX_CELLS_WITH_FIELD, ScanPlan, choose_task, measure_planes, plan_scan
+from aptstream.sdm.field import HALO_CELLS
+from aptstream.sdm.planes import Planes
 
 ROLES = Roles(("Al",), ("Li", "Mg"))
+CRYSTAL = Crystal("L12", 0.405)
 EXTENT = st.integers(1, 120)
 SHAPE = st.tuples(EXTENT, EXTENT, EXTENT)
 
 
-def make_plan(shape, task_cells, edges):
-    return ScanPlan("points.zarr", "m.aptmodel", "0" * 64, "1" * 64, ROLES, shape, task_cells, edges)
+def make_plan(shape, task_cells, edges, field_halo=0):
+    return ScanPlan(
+        *("points.zarr", "m.aptmodel", "0" * 64, "1" * 64, ROLES, shape, task_cells, edges),
+        crystal=CRYSTAL,
+        planes=Planes(CRYSTAL.period_nm),
+        field_halo=field_halo,
+    )
 
 
 def store_of(shape, path):
@@ -57,6 +67,15 @@ def test_a_task_reads_its_box_and_the_largest_cubes_reach_on_the_high_side_only(
         last_cube_end = np.minimum(np.array(task.high) - 1 + max(edges), shape)
         assert (last_cube_end <= task.read_high).all()
         assert all(a % 16 == 0 for a in task.low)
+        assert task.read_low == task.low
+
+
+@given(shape=SHAPE, bricks=st.tuples(*3 * [st.integers(1, 4)]))
+def test_a_task_with_a_field_reads_its_halo_on_both_sides(shape, bricks):
+    plan = make_plan(shape, tuple(16 * b for b in bricks), (4, 2), field_halo=HALO_CELLS)
+    for task in plan.tasks():
+        assert task.read_low == tuple(max(a - HALO_CELLS, 0) for a in task.low)
+        assert task.read_high == tuple(min(b + HALO_CELLS, n) for b, n in zip(task.high, shape, strict=True))
 
 
 @given(shape=st.tuples(*3 * [st.integers(1, 12)]), edge=st.integers(1, 8))
@@ -77,6 +96,12 @@ def test_tasks_are_whole_bricks_and_read_no_more_cells_than_allowed(shape, halo,
     assert prod(min(edge + halo, n) for edge, n in zip(task, shape, strict=True)) <= MAX_CELLS
 
 
+@given(shape=st.tuples(*3 * [st.integers(1, 3000)]), n_workers=st.integers(1, 500))
+def test_tasks_with_a_field_may_read_more(shape, n_workers):
+    task = choose_task(shape, 2 * HALO_CELLS, n_workers)
+    assert prod(min(edge + 2 * HALO_CELLS, n) for edge, n in zip(task, shape, strict=True)) <= MAX_CELLS_WITH_FIELD
+
+
 @pytest.mark.parametrize("n_workers", [2, 4, 16])
 def test_no_worker_idles_while_there_are_bricks(n_workers):
     shape = (60, 60, 100)
@@ -84,6 +109,14 @@ def test_no_worker_idles_while_there_are_bricks(n_workers):
     assert prod(ceil(n / t) for n, t in zip(shape, task, strict=True)) >= n_workers
 
 
+@pytest.fixture
+def still_planes(monkeypatch):
+    """Stores of these tests hold no ions: their planes are those of the crystal."""
+    monkeypatch.setattr(planning, "measure_planes", lambda _store, _roles, crystal: Planes(crystal.period_nm))
+
+
+@pytest.mark.usefixtures("still_planes")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=SHAPE, n_workers=st.integers(1, 16))
 def test_a_plan_knows_its_store_model_and_roles(shape, n_workers, model, tmp_path_factory):
     store = store_of(shape, tmp_path_factory.getbasetemp() / "points.zarr")
@@ -111,6 +144,7 @@ def test_a_species_that_the_store_has_not_is_refused_with_those_it_has(model, tm
         plan_scan(store_of((9, 9, 9), tmp_path), model, Roles(("Al",), ("Sc",)))
 
 
+@pytest.mark.usefixtures("still_planes")
 def test_relative_paths_become_absolute_for_workers_elsewhere(model, tmp_path, monkeypatch):
     from pathlib import Path
 
@@ -125,3 +159,17 @@ def test_a_file_in_angstrom_is_refused_with_a_hint(model, roles, tmp_path):
     store.n_ions = 1_200_000
     with pytest.raises(PlanError, match=r"0\.0333 ions/nm³.*Is the file in nm"):
         plan_scan(store, model, roles)
+
+
+def test_order_that_does_not_show_along_the_pole_is_refused(model, roles, tmp_path):
+    with pytest.raises(PlanError, match=r"L12 does not show along \(1, 1, 1\).*another pole"):
+        plan_scan(store_of((9, 9, 9), tmp_path), model.looking_for(Crystal("L12", 0.405, (1, 1, 1))), roles)
+
+
+def test_the_planes_are_measured_where_there_are_any(specimen_store, roles):
+    measured = measure_planes(specimen_store, roles, CRYSTAL)
+    assert measured.period_nm == pytest.approx(CRYSTAL.period_nm, rel=0.007)
+    assert measured.tilt_deg < 0.8
+    # along [001] the planes would stand 0.2025 nm apart: there are none within 8 %
+    other = Crystal("L12", 0.405, (0, 0, 1))
+    assert measure_planes(specimen_store, roles, other) == Planes(other.period_nm)

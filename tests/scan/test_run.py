@@ -44,7 +44,7 @@ def test_a_scan_holds_what_its_tasks_judged(specimen_scan, specimen_store, model
     assert specimen_scan.shape == specimen_store.shape_cells == (18, 18, 20)
     for task in plan.tasks():
         place = tuple(slice(a, b) for a, b in zip(task.low, task.high, strict=True))
-        for edge, scores in score_brick(plan, task).items():
+        for edge, scores in score_brick(plan, task).cubes.items():
             np.testing.assert_array_equal(specimen_scan.p(edge)[place], scores.p)
             np.testing.assert_array_equal(specimen_scan.n_ions(edge)[place], scores.n_ions)
 

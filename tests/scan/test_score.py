@@ -44,7 +44,7 @@ def plan(store, model, roles):
 @pytest.fixture(scope="module")
 def scores(plan):
     (task,) = plan.tasks()
-    return score_brick(plan, task)
+    return score_brick(plan, task).cubes
 
 
 def ions_of(store, corner, edge) -> PointCloud:
@@ -98,7 +98,7 @@ def test_the_publications_network_judges_grey_pictures_of_cubes(store, model, ro
     judge = CubeJudge(4, window, net, 400, convert(network, net, (150, 150)), weights, "grey")
     path = save_model(tmp_path / "li2021.aptmodel", replace(model, judges=(judge,)))
     plan = plan_scan(store, load_model(path), roles)
-    found = score_brick(plan, plan.task((0, 0, 0)))[4]
+    found = score_brick(plan, plan.task((0, 0, 0))).cubes[4]
     corner = tuple(map(int, np.argwhere(np.isfinite(found.p))[-1]))
     cloud = ions_of(store, corner, 4)
     counts = count_sdm(cloud, Channels((roles.host,), ((0, 0),)), window, origin_nm=store.origin_nm)
@@ -127,7 +127,7 @@ def test_judgements_are_fractions_of_the_right_types(edge, scores):
 def test_a_task_at_the_rim_where_no_cube_fits_is_all_invalid(specimen_store, model, roles):
     plan = replace(plan_scan(specimen_store, model, roles), task_cells=(16, 16, 16))
     task = plan.task((1, 0, 0))  # cells 16 and 17 of 18: no 4 nm cube begins there, but 2 nm cubes do
-    scores = score_brick(plan, task)
+    scores = score_brick(plan, task).cubes
     assert np.isnan(scores[4].p).all()
     assert np.isfinite(scores[2].p).any()
 
@@ -139,7 +139,7 @@ def test_a_cube_with_just_enough_ions_is_judged_and_with_one_less_is_not(more, s
     judges = tuple(replace(judge, min_ions=n + more) for judge in model.judges)
     path = save_model(tmp_path / "m.aptmodel", replace(model, judges=judges))
     plan = plan_scan(store, load_model(path), roles)
-    found = score_brick(plan, plan.task((0, 0, 0)))[2]
+    found = score_brick(plan, plan.task((0, 0, 0))).cubes[2]
     assert (found.n_ions == n).any()
     np.testing.assert_array_equal(np.isfinite(found.p), found.n_ions >= n + more)
 

@@ -1,0 +1,179 @@
+"""The control with shuffled species: what would be called ordered in this specimen if nothing were.
+
+Positions, blur, density and amount of solute stay; only who stands where is drawn anew. Whatever is then found is
+false. The nets see the control by the specimen's own scale, as if it were another piece of the same matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream.cloud.store import PointStore
+from aptstream.grid.precipitates import BoundaryRule, expected_precipitates
+from aptstream.grid.refine import refiner_of
+from aptstream.model.modelfile import Model
+from aptstream.model.refiner import Refined, refine_control
+from aptstream.progress import Progress, silent
+from aptstream.scan.results import ScanStore
+from aptstream.sdm.darkfield import OrderField, order_field, shuffled_roles
+from aptstream.sdm.field import HALO_CELLS
+from aptstream.sdm.kernel import CellBox
+
+Cell = tuple[int, int, int]
+
+#: Shuffles, and voxels of a large specimen that are shuffled each time, in blocks of so many voxels on an edge.
+N_SHUFFLES, MAX_VOXELS, BLOCK = 5, 150_000, 40
+#: False volume that is put up with, as a share, and bounds of the probability that a particle's best voxel must reach.
+FALSE_SHARE, PEAK_BOUNDS = 1e-4, (0.4, 0.95)
+
+
+@dataclass(frozen=True)
+class Control:
+    """Particles that were found although nothing was ordered.
+
+    Parameters
+    ----------
+    n_shuffles : int
+        How often species were shuffled.
+    n_voxels : int
+        Voxels that were judged, all shuffles together.
+    peak : ndarray of float64, (n,)
+        Largest probability in each false particle.
+    volume_nm3 : ndarray of float64, (n,)
+        Its volume in nm³.
+    """
+
+    n_shuffles: int
+    n_voxels: int
+    peak: npt.NDArray[np.float64]
+    volume_nm3: npt.NDArray[np.float64]
+
+    def false_share(self, peak: float) -> float:
+        """Volume of the false particles that reach a probability / volume that was judged."""
+        return float(self.volume_nm3[self.peak >= peak].sum()) / self.n_voxels
+
+    def n_false(self, peak: float) -> int:
+        """Count the false particles that reach a probability."""
+        return int((self.peak >= peak).sum())
+
+    @property
+    def floor(self) -> float:
+        """Smallest probability to ask of a particle's best voxel, so that the false volume stays below `FALSE_SHARE`.
+
+        Examples
+        --------
+        >>> control = Control(5, 100_000, np.array([0.45, 0.62]), np.array([4.0, 20.0]))
+        >>> control.floor, control.false_share(control.floor)
+        (0.63, 0.0)
+        """
+        low, high = PEAK_BOUNDS
+        steps = np.round(np.arange(low, high + 0.001, 0.01), 2)
+        return float(next((t for t in steps if self.false_share(t) <= FALSE_SHARE), high))
+
+
+def shuffled_control(
+    scan: ScanStore, store: PointStore, model: Model, refined: Refined, progress: Progress = silent
+) -> Control:
+    """Judge the specimen with its species shuffled, five times.
+
+    Parameters
+    ----------
+    scan : ScanStore
+        It says who is host and solute, and where the planes lie.
+    store : PointStore
+        The ions.
+    model : Model
+        The nets that judged the specimen.
+    refined : Refined
+        The specimen's own scale.
+    progress : Progress
+        Told of the stage ``control``.
+
+    Returns
+    -------
+    Control
+
+    Raises
+    ------
+    ModelError
+        If the model has no nets for the 1 nm grid.
+    StoreError
+        If the store is damaged.
+    """
+    refiner, counts = refiner_of(model), store.species_counts()
+    of_role = [sum(counts[name] for name in names) for names in (scan.roles.host, scan.roles.solute)]
+    share, blocks = of_role[1] / max(sum(of_role), 1), control_blocks(scan.shape)
+    rule, found, n_voxels = BoundaryRule(peak=PEAK_BOUNDS[0]), [], 0
+    for low, high in blocks:
+        for field in _shuffled_fields(scan, store, (low, high), share):
+            p = refine_control(field, refiner, scan.crystal, signal=refined.signal, order=refined.order)
+            found.append(expected_precipitates(p, rule, origin_nm=store.origin_nm))
+            n_voxels += int((field.power[2] > 0).sum())
+            progress("control", len(found), len(blocks) * N_SHUFFLES, "shuffles")
+    return Control(
+        n_shuffles=N_SHUFFLES,
+        n_voxels=max(n_voxels, 1),
+        peak=np.concatenate([particles.peak for particles in found]),
+        volume_nm3=np.concatenate([particles.volume_nm3 for particles in found]),
+    )
+
+
+def _shuffled_fields(
+    scan: ScanStore, store: PointStore, block: tuple[Cell, Cell], share: float
+) -> Iterator[OrderField]:
+    """Order field of a block with each shuffle."""
+    low, high = _grown(*block, scan.shape)
+    cloud = store.read(low, high)
+    role = scan.roles.of(store.species_names)[cloud.species]
+    x, y, z = (b - a for a, b in zip(low, high, strict=True))
+    box = CellBox(store.origin_nm, low, (x, y, z))
+    inner = tuple(slice(a - start, b - start) for a, b, start in zip(*block, low, strict=True))
+    for number in range(1, N_SHUFFLES + 1):
+        shuffled = shuffled_roles(cloud, role, share, number)
+        stacked = order_field(cloud, shuffled, scan.planes, scan.crystal, box=box).stacked
+        yield OrderField.unstack(stacked[:, *inner])
+
+
+def control_blocks(shape: Cell) -> list[tuple[Cell, Cell]]:
+    """Choose what is shuffled: the whole of a small specimen, some blocks of a large one, spread evenly.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels of the specimen.
+
+    Returns
+    -------
+    list of (tuple of int, tuple of int)
+        Low and high corner of each block, half-open.
+
+    Examples
+    --------
+    >>> control_blocks((30, 30, 40)), len(control_blocks((100, 100, 300)))
+    ([((0, 0, 0), (30, 30, 40))], 2)
+    """
+    if np.prod(shape) <= MAX_VOXELS:
+        return [((0, 0, 0), shape)]
+    blocks = list(_blocks(shape))
+    whole = [b for b in blocks if all(high - low == min(BLOCK, n) for low, high, n in zip(*b, shape, strict=True))]
+    wanted = min(max(int(MAX_VOXELS // BLOCK**3), 1), len(whole))
+    chosen = np.unique(np.linspace(0, len(whole) - 1, 2 * wanted + 1).round().astype(int)[1::2])
+    return [whole[k] for k in chosen]
+
+
+def _blocks(shape: Cell) -> Iterator[tuple[Cell, Cell]]:
+    for corner in product(*(range(0, n, BLOCK) for n in shape)):
+        x, y, z = (min(a + BLOCK, n) for a, n in zip(corner, shape, strict=True))
+        yield (corner[0], corner[1], corner[2]), (x, y, z)
+
+
+def _grown(low: Cell, high: Cell, shape: Cell) -> tuple[Cell, Cell]:
+    """Grow a block by what its order field depends on."""
+    a, b, c = (max(v - HALO_CELLS, 0) for v in low)
+    x, y, z = (min(v + HALO_CELLS, n) for v, n in zip(high, shape, strict=True))
+    return (a, b, c), (x, y, z)
