@@ -63,10 +63,16 @@ if TYPE_CHECKING:
     from aptstream.sdm.planes import fit_planes as fit_planes
     from aptstream.sdm.window import Channels as Channels
     from aptstream.sdm.window import SdmWindow as SdmWindow
+    from aptstream.simulate.alloy import Alloy as Alloy
     from aptstream.simulate.particles import Particles as Particles
-    from aptstream.simulate.particles import draw_particles as draw_particles
-    from aptstream.simulate.specimen import Settings as Settings
+    from aptstream.simulate.populations import Population as Population
+    from aptstream.simulate.populations import draw_particles as draw_particles
+    from aptstream.simulate.populations import place_particles as place_particles
+    from aptstream.simulate.settings import Settings as Settings
+    from aptstream.simulate.specimen import plan_specimen as plan_specimen
     from aptstream.simulate.specimen import simulate_specimen as simulate_specimen
+    from aptstream.simulate.truth import read_truth as read_truth
+    from aptstream.simulate.truth import voxel_fraction as voxel_fraction
     from aptstream.simulate.truth import write_specimen as write_specimen
 
     sdm_dictionary = make_dictionary
@@ -98,7 +104,19 @@ _ROOMS = {
     "sdm.kernel": ("CellBox",),
     "sdm.planes": ("Planes", "fit_planes"),
     "sdm.window": ("Channels", "SdmWindow"),
-    "simulate": ("Particles", "Settings", "draw_particles", "simulate_specimen", "write_specimen"),
+    "simulate": (
+        "Alloy",
+        "Particles",
+        "Population",
+        "Settings",
+        "draw_particles",
+        "place_particles",
+        "plan_specimen",
+        "read_truth",
+        "simulate_specimen",
+        "voxel_fraction",
+        "write_specimen",
+    ),
 }
 _NAME_AT_HOME = {"sdm_dictionary": "make_dictionary"}
 _HOME = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for name in names}

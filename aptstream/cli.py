@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from aptstream import __version__
+from aptstream.cli_simulate import simulate
 from aptstream.display import StageDisplay, say_decisions, show_facts, show_summary, write_json
 from aptstream.errors import AptstreamError
 
@@ -115,7 +116,7 @@ def demo(
         specimen = simulate_specimen(rng, particles, settings)
         files = write_specimen(specimen, folder)
         roles = _roles(settings.alloy.host, ",".join(settings.alloy.solutes))
-        question = Question(files.pos, files.rrng, roles, load_model(), particles)
+        question = Question(files.pos, files.rrng, roles, load_model(), specimen.ordered_particles)
         with _cluster(workers, stages) as client:
             summary = analyse(question, folder, client=client, stages=stages)
         stages.finish()
@@ -260,31 +261,7 @@ def export_grid(
     stderr.print(f"wrote {to}")
 
 
-@app.command()
-@verb
-def simulate(
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
-    seed: Seed = 1,
-    size_nm: Annotated[tuple[float, float, float], typer.Option(help="Size of the specimen in nm.")] = (30, 30, 40),
-    volume_fraction: Annotated[float, typer.Option(min=0, max=0.5, help="Of the particles.")] = 0.08,
-    mean_radius_nm: Annotated[float, typer.Option(min=0.5, max=6, help="Of the particles, in nm.")] = 2.5,
-) -> None:
-    """Simulate an Al-Li-Mg specimen and write it as `.pos`, `.rrng` and its truth.
-
-    Example: `aptstream simulate --seed 3 --volume-fraction 0.05 --out specimen`
-    """
-    import numpy as np
-
-    from aptstream.simulate import Settings, draw_particles, simulate_specimen, write_specimen
-    from aptstream.workflow import output_folder
-
-    with output_folder(out):
-        rng, settings = np.random.default_rng(seed), Settings(size_nm=size_nm)
-        particles = draw_particles(
-            rng, size_nm, volume_fraction=volume_fraction, mean_nm=mean_radius_nm, sd_nm=0.25 * mean_radius_nm
-        )
-        files = write_specimen(simulate_specimen(rng, particles, settings), out)
-    show_facts(stdout, _facts(files.pos))
+app.command()(verb(simulate))
 
 
 @app.command()

@@ -208,7 +208,7 @@ def test_simulated_files_are_the_same_for_the_same_seed(tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         done("simulate", "--out", tmp_path / name, "--seed", seed, "--size-nm", 8, 8, 8, "--mean-radius-nm", 1)
     files = {name: [path.read_bytes() for path in sorted((tmp_path / name).iterdir())] for name in "abc"}
-    assert len(files["a"]) == 3
+    assert len(files["a"]) == 4
     assert files["a"] == files["b"] != files["c"]
 
 

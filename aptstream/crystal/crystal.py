@@ -144,8 +144,7 @@ class Crystal:
     def _normal(self) -> Floats:
         """Reciprocal lattice vector of the pole, in 1/nm: its length is one over the distance of lattice planes."""
         cell = np.array(STRUCTURES[self.structure.parent].cell) * (1, 1, self.axial_ratio) * self.a_nm
-        normal: Floats = np.linalg.inv(cell) @ np.array(self.pole, dtype=np.float64)
-        return normal
+        return np.asarray(np.linalg.inv(cell) @ self.pole, dtype=np.float64)
 
     @property
     def _stack(self) -> _Stack:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from os import PathLike
 from pathlib import Path
@@ -169,15 +169,39 @@ def write_pos(path: str | PathLike[str], position: npt.ArrayLike, mass_to_charge
     points, mass = np.asarray(position), np.asarray(mass_to_charge)
     if points.shape != (mass.size, 3) or mass.ndim != 1 or not mass.size:
         raise ValueError(f"POS needs (n, 3) positions and n m/q, found {points.shape} and {mass.shape}.")
-    for name, numbers in (("positions", points), ("m/q", mass)):
-        if not (np.abs(numbers) <= LARGEST).all():
-            raise ValueError(f"A POS file holds finite numbers of at most 1e6, found others in the {name}.")
+    slices = (slice(start, start + (1 << 18)) for start in range(0, len(mass), 1 << 18))
+    write_pos_blocks(path, ((points[rows], mass[rows]) for rows in slices))
+
+
+def write_pos_blocks(
+    path: str | PathLike[str], blocks: Iterable[tuple[npt.NDArray[np.number], npt.NDArray[np.number]]]
+) -> None:
+    """Write a POS file block by block, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        File to write; one that stands there is replaced.
+    blocks : iterable of (ndarray (n, 3), ndarray (n,))
+        x, y, z in nm and m/q in Da, rounded to float32.
+
+    Raises
+    ------
+    ValueError
+        If there is no ion, or a number is not finite or beyond 1e6.
+    """
+    written = 0
     with replacing(path) as stream:
-        for start in range(0, len(mass), 1 << 18):
-            rows = slice(start, start + (1 << 18))
-            record = np.empty((len(mass[rows]), 4), ">f4")
-            record[:, :3], record[:, 3] = points[rows], mass[rows]
+        for position, mass in blocks:
+            for name, numbers in (("positions", position), ("m/q", mass)):
+                if not (np.abs(numbers) <= LARGEST).all():
+                    raise ValueError(f"A POS file holds finite numbers of at most 1e6, found others in the {name}.")
+            record = np.empty((len(mass), 4), ">f4")
+            record[:, :3], record[:, 3] = position, mass
             stream.write(record.data)
+            written += len(mass)
+        if not written:
+            raise ValueError("A POS file needs at least one ion, found none.")
 
 
 def _open(file: Path) -> FileIO:

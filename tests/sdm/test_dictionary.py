@@ -90,7 +90,7 @@ def cut_every_cube(monkeypatch, settings, seed=3):
 @pytest.mark.parametrize("kind", ["ordered", "no-contrast", "weak"])
 def test_a_label_is_the_ordered_share_of_its_cube(monkeypatch, kind):
     samples, specimen = cut_every_cube(monkeypatch, Settings(size_nm=(9, 9, 9), kind=kind))
-    truth = voxel_fraction(specimen.particles, (9, 9, 9))
+    truth = voxel_fraction(specimen.ordered_particles, (9, 9, 9))
     for edge, of_edge in samples.items():
         corners = list(np.ndindex(*(10 - edge,) * 3))
         assert len(of_edge) == len(corners)
