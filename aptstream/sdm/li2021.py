@@ -326,9 +326,10 @@ def add_real_images(
     found = (pictures.dtype.name, pictures.shape[1:])
     expected = (views[edge_nm].dtype, views[edge_nm].shape) if edge_nm in views else None
     if expected is None or expected[0] != "uint8" or found != expected:
+        held = ", ".join(f"{view.form} images {view.shape} of {edge} nm cubes" for edge, view in views.items())
         raise PlanError(
             f"Real pictures of {found[0]} {found[1]} for {edge_nm} nm cubes do not fit the dictionary {dictionary}, "
-            f"which holds { ({e: (v.form, v.shape) for e, v in views.items()}) }: give grey pictures of the same shape."
+            f"which holds {held}: give grey pictures (uint8) to a dictionary of grey pictures of the same shape."
         )
     if label.shape != pictures.shape[:1] or not ((label >= 0) & (label <= 1)).all():
         raise PlanError(f"Each of the {len(pictures)} pictures needs a label from 0 to 1, found {label.shape}.")
