@@ -6,20 +6,18 @@ Progress and messages go to stderr, results to stdout. Exit codes: 0 done, 1 fai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from aptstream import __version__
+from aptstream.cli_model import add_verbs, model_app
+from aptstream.cli_parts import Seed, facts, stderr, stdout, verb
 from aptstream.cli_simulate import simulate
 from aptstream.display import StageDisplay, say_decisions, show_facts, show_summary, write_json
-from aptstream.errors import AptstreamError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -28,12 +26,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 export_app = typer.Typer(no_args_is_help=True, help="Write a result in a form that other programs read.")
-model_app = typer.Typer(no_args_is_help=True, help="Show the models that come with aptstream, or a file of your own.")
 app.add_typer(export_app, name="export")
 app.add_typer(model_app, name="model")
-
-stderr, stdout = Console(stderr=True), Console()
-Arguments = ParamSpec("Arguments")
+add_verbs(app)
 
 
 def _in_a_folder(path: Path | None) -> Path | None:
@@ -54,32 +49,6 @@ JsonTo = Annotated[
     Path | None,
     typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=_in_a_folder),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
-
-
-def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """Turn the errors that a user can mend into a message and an exit code."""
-
-    @wraps(function)
-    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
-        try:
-            function(*args, **kwargs)
-        except AptstreamError as error:
-            stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-            raise typer.Exit(1) from error
-        except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            stderr.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", soft_wrap=True)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as error:
-            stderr.print(
-                "interrupted: nothing half-written was left. Stages that were complete stay in the output folder: "
-                "remove it, or give another --out, to start over.",
-                soft_wrap=True,
-            )
-            raise typer.Exit(130) from error
-
-    return guarded
 
 
 @app.callback(invoke_without_command=True)
@@ -168,7 +137,7 @@ def ingest(
     with StageDisplay(stderr) as stages:
         stages.begin("ingest")
         make_store(file, ranges=ranges, out=out, progress=stages)
-    show_facts(stdout, _facts(out))
+    show_facts(stdout, facts(out))
 
 
 @app.command()
@@ -195,7 +164,7 @@ def scan(
         with _cluster(workers, stages) as client:
             stages.begin("scan")
             run_scan(points, judges, roles, out=out, client=client, progress=stages)
-    show_facts(stdout, _facts(out))
+    show_facts(stdout, facts(out))
 
 
 @app.command()
@@ -238,9 +207,9 @@ def info(
     if digest:
         print(content_sha256(path))
     elif json_to is not None:
-        write_json(_facts(path), json_to)
+        write_json(facts(path), json_to)
     else:
-        show_facts(stdout, _facts(path))
+        show_facts(stdout, facts(path))
 
 
 @export_app.command("grid")
@@ -264,78 +233,6 @@ def export_grid(
 app.command()(verb(simulate))
 
 
-@app.command()
-@verb
-def dictionary(
-    out: Annotated[Path, typer.Option(help="Training library to make.")],
-    preset: Annotated[str, typer.Option(help="Preset whose windows are used.")] = "cubes",
-    specimens: Annotated[int, typer.Option(min=10, help="Simulated specimens to cut cubes from.")] = 200,
-    seed: Seed = 1,
-) -> None:
-    """Make a training library: labelled cubes of simulated specimens.
-
-    Example: `aptstream dictionary --specimens 200 --seed 1 --out dictionary.zarr`
-    """
-    from aptstream.model.presets import get_preset
-    from aptstream.sdm.dictionary import make_dictionary
-
-    recipe = get_preset(preset)
-    with StageDisplay(stderr) as stages:
-        stages.begin("dictionary")
-        make_dictionary(
-            out, crystal=recipe.crystal, windows=recipe.windows, n_specimens=specimens, seed=seed, progress=stages
-        )
-    show_facts(stdout, _facts(out))
-
-
-@app.command()
-@verb
-def train(
-    library: Annotated[Path, typer.Argument(metavar="DICTIONARY", help="Training library.")],
-    out: Annotated[Path, typer.Option(help="Model file to write (.aptmodel).")],
-    preset: Annotated[str, typer.Option(help="What to train.")] = "cubes",
-    seed: Seed = 1,
-) -> None:
-    """Train the networks of a preset. Needs TensorFlow: `pip install 'aptstream[train]'`.
-
-    Example: `aptstream train dictionary.zarr --seed 1 --out cubes.aptmodel`
-    """
-    from aptstream.model.modelfile import SUFFIX, save_model
-    from aptstream.model.presets import get_preset
-    from aptstream.model.training import train as fit
-
-    if out.suffix != SUFFIX:
-        raise typer.BadParameter(f"found {out.name}, expected a name that ends in {SUFFIX}", param_hint="--out")
-    with StageDisplay(stderr) as stages:
-        stages.begin("train")
-        model = fit(get_preset(preset), library, seed=seed, progress=stages)
-    save_model(out, model)
-    show_facts(stdout, _facts(out))
-
-
-@model_app.command("list")
-@verb
-def model_list() -> None:
-    """Name the models that come with aptstream."""
-    from aptstream.model.modelfile import shipped_models
-
-    for name in shipped_models():
-        print(name)
-
-
-@model_app.command("show")
-@verb
-def model_show(model: Annotated[str, typer.Argument(help="Name, or path of an .aptmodel file.")]) -> None:
-    """Say what a model looks for, how it was made and what it scored.
-
-    Example: `aptstream model show cubes`
-    """
-    from aptstream.inspection import describe_model
-    from aptstream.model.modelfile import load_model
-
-    show_facts(stdout, describe_model(load_model(model)))
-
-
 def _roles(host: str, solute: str) -> Roles:
     """Split the lists of species."""
     from aptstream.points import Roles
@@ -356,12 +253,6 @@ def _cluster(workers: int | None, stages: Any) -> Iterator[Client | None]:
     stages.begin("workers")
     with local_client(n) as client:
         yield client
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    from aptstream.inspection import describe
-
-    return describe(path)
 
 
 def main() -> None:

@@ -146,8 +146,9 @@ def describe_model(model: Model) -> dict[str, Any]:
         weights = sum(weight.size for weight in judge.weights)
         window = judge.window
         facts[f"{judge.edge_nm} nm cubes"] = (
-            f"{judge.form} image of a {window.kind} SDM of {window.bins_z} × {window.bins_lateral} bins over {window.half_z_nm:g} nm in z and "
-            f"{window.half_lateral_nm:g} nm across; {weights:,} weights; at least {judge.min_ions} ions"
+            f"{judge.form} image of a {window.kind} SDM of {window.bins_z} × {window.bins_lateral} bins over "
+            f"{window.half_z_nm:g} nm in z and {window.half_lateral_nm:g} nm across; {weights:,} weights; "
+            f"at least {judge.min_ions} ions"
         )
     return {**facts, "scores": model.scores, "provenance": model.provenance, "sha256": model.digest}
 
@@ -221,7 +222,7 @@ def _grid(path: Path) -> dict[str, Any]:
 def _dictionary(path: Path) -> dict[str, Any]:
     samples, attributes = open_dictionary(path)
     cubes = {f"{edge} nm cubes": f"{len(part):,}" for edge, part in samples.items()}
-    return {"kind": "dictionary", **{key: attributes[key] for key in ("seed", "n_specimens")}, **cubes}
+    return {"kind": "dictionary", **{key: attributes[key] for key in ("recipe", "seed", "n_specimens")}, **cubes}
 
 
 def _run(path: Path) -> dict[str, Any]:

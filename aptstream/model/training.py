@@ -1,25 +1,72 @@
-"""Training of the cube networks with TensorFlow, and their conversion for LiteRT."""
+"""Training: what is held out, folds, the networks of a preset, and the record of how they were made."""
 
 from __future__ import annotations
 
 import contextlib
-import io
+import os
 import platform
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aptstream import __version__
 from aptstream.errors import ModelError
-from aptstream.model.evaluate import held_out, score
+from aptstream.model.evaluate import HELD_OUT, held_out, score
+from aptstream.model.fitting import Curves, Schedule, Tell, accuracy_of, best_epoch, convert, fit_network
 from aptstream.model.modelfile import CubeJudge, Model
-from aptstream.model.networks import Net, Shape, require_tensorflow
-from aptstream.model.presets import Preset
+from aptstream.model.networks import require_tensorflow
+from aptstream.model.predict import Predictor
+from aptstream.model.presets import SPLITS, Preset, Split
 from aptstream.progress import Progress, silent
-from aptstream.sdm.dictionary import Samples, dictionary_digest, open_dictionary
+from aptstream.sdm.image import View
+from aptstream.sdm.li2021 import REAL_COPIES
+from aptstream.sdm.library import Samples, dictionary_digest, open_dictionary, views_of
 
-BATCH = 128
+__all__ = ["TrainingOptions", "train"]
+
+#: Folds of which one is watched where early stopping is asked for without cross-validation.
+FOLDS_TO_WATCH = 5
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What may be asked for beside a preset.
+
+    Parameters
+    ----------
+    folds : int
+        Cross-validation: train so many more networks, each without one fold of the training images, and record how
+        they do on it; 5 in the publication, 0 = none. The model keeps the network that was trained on all folds.
+    patience : int
+        Early stopping: end when the validation loss has not fallen for so many epochs; 0 = never. A fifth of the
+        training images is then watched instead of fitted. With folds, the last network is trained for the median of
+        their best epochs.
+    split : {"specimen", "image"}, optional
+        What is kept together in a split; the preset's own where it is not given.
+    threads : int
+        Threads of TensorFlow. The same number gives the same weights, another one others.
+
+    Raises
+    ------
+    ModelError
+        If a number is out of bounds.
+    """
+
+    folds: int = 0
+    patience: int = 0
+    split: Split | None = None
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.folds not in (0, *range(2, 21)) or self.patience < 0 or self.threads < 1:
+            raise ModelError(
+                f"Training takes 0 or 2–20 folds, a patience of at least 0 and a thread, found {asdict(self)}."
+            )
+        if self.split not in (None, *SPLITS):
+            raise ModelError(f"A split goes by {' or '.join(SPLITS)}, found {self.split!r}.")
 
 
 def train(
@@ -27,60 +74,70 @@ def train(
     dictionary: Path,
     *,
     seed: int,
+    options: TrainingOptions | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Train the networks of a preset on a dictionary.
 
-    The split goes by specimen. Training runs on one thread: the same seed, machine and versions give the same weights.
+    A tenth of it is held out for the scores. The same seed, number of threads, machine and versions give the same
+    weights.
 
     Parameters
     ----------
     preset : Preset
         Recipe.
     dictionary : Path
-        What `aptstream.sdm.dictionary.make_dictionary` wrote, with the windows of the preset.
+        What `aptstream.model.presets.make_library` wrote, with the windows of the preset.
     seed : int
-        Seed of weights, order and dropout.
+        Seed of weights, order, dropout and splits by image.
+    options : TrainingOptions, optional
+        Folds, early stopping, split, threads.
     progress : Progress
-        Called after each epoch.
+        Called after each epoch; the stage tells the losses.
 
     Returns
     -------
     Model
-        With scores on the held-out specimens.
+        With scores on the held-out images; curves and scores of the folds stand in its provenance.
 
     Raises
     ------
     ModelError
-        If the dictionary was made for other windows.
+        If the dictionary was made for other images, or is too small.
     MissingPackageError
         If TensorFlow is not installed.
     """
     tensorflow = require_tensorflow()
+    chosen = options or TrainingOptions()
     with contextlib.suppress(RuntimeError):  # set already in this process
-        tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+        tensorflow.config.threading.set_intra_op_parallelism_threads(chosen.threads)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)
     samples, attributes = open_dictionary(dictionary)
-    wanted = {str(edge): window.as_dict() for edge, window in preset.windows.items()}
-    if attributes["windows"] != wanted:
+    if views_of(attributes) != preset.views or attributes["recipe"] != preset.library:
         raise ModelError(
-            f"The dictionary {dictionary} holds windows {attributes['windows']}, "
-            f"preset {preset.name!r} needs {wanted}. "
+            f"The dictionary {dictionary} holds {_in_words(attributes['recipe'], views_of(attributes))}; "
+            f"preset {preset.name!r} needs {_in_words(preset.library, preset.views)}. "
             f"Make it anew with: aptstream dictionary --preset {preset.name}."
         )
-    judges, scores = [], {}
+    judges, scores, curves = [], {}, {}
     for edge in preset.windows:
-        judge = _train_judge(preset, edge, samples[edge], seed, progress)
+        judge, fitted = _train_judge(preset, edge, samples[edge], _Order(seed, chosen, progress))
         judges.append(judge)
-        scores[f"cubes_{edge}nm"] = score(judge, held_out(samples[edge])[1])
-    made = {key: attributes[key] for key in ("seed", "n_specimens")}
-    history = {
-        "command": f"aptstream dictionary --preset {preset.name} --specimens {made['n_specimens']} "
-        f"--seed {made['seed']} --out DICTIONARY && "
-        f"aptstream train DICTIONARY --preset {preset.name} --seed {seed} --out MODEL",
+        held = _hold_out(samples[edge], chosen.split or preset.fit.split, seed)[1]
+        accuracy = accuracy_of(Predictor(judge)(held.image), held.fraction)
+        scores[f"cubes_{edge}nm"] = {**score(judge, held), "accuracy": round(accuracy, 5)}
+        curves[f"cubes_{edge}nm"] = fitted
+    history: dict[str, Any] = {
+        "command": _command(preset, attributes, seed, chosen),
         "seed": seed,
-        "threads": 1,
-        "dictionary": {**made, "sha256": dictionary_digest(samples, attributes)},
+        # 0 = as many as there are: so if TensorFlow was started in this process before anybody asked for a number
+        "threads": int(tensorflow.config.threading.get_intra_op_parallelism_threads()) or os.cpu_count(),
+        "fit": {**asdict(preset.fit), "split": chosen.split or preset.fit.split},
+        "curves": curves,
+        "dictionary": {
+            **{key: attributes[key] for key in ("seed", "n_specimens", "n_real") if key in attributes},
+            "sha256": dictionary_digest(samples, attributes),
+        },
         "versions": {
             "aptstream": __version__,
             "python": platform.python_version(),
@@ -92,73 +149,112 @@ def train(
     return Model(preset.name, preset.crystal, tuple(judges), preset.cut, preset.min_voxels, history, scores)
 
 
-def _train_judge(preset: Preset, edge: int, samples: Samples, seed: int, progress: Progress) -> CubeJudge:
-    """Fit one network to the ordered fraction of the cubes."""
-    keras = require_tensorflow().keras
-    keras.utils.set_random_seed(seed)
-    window, epochs = preset.windows[edge], preset.epochs[edge]
-    training, _ = held_out(samples)
-    network = preset.net.build(window.shape)
-    steps = epochs * (len(training) // BATCH)
-    network.compile(
-        keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(2e-3, steps), weight_decay=1e-3),
-        keras.losses.BinaryCrossentropy(from_logits=True),
+@dataclass(frozen=True)
+class _Order:
+    """What was asked for: how to train every network of a model."""
+
+    seed: int
+    options: TrainingOptions
+    progress: Progress
+
+    def tell(self, what: str) -> Tell:
+        """Say after an epoch how far a network is."""
+
+        def tell(epoch: int, epochs: int, row: dict[str, float]) -> None:
+            losses = f"loss {row['loss']:.4f}"
+            if "validation_loss" in row:
+                losses += f", validation {row['validation_loss']:.4f} ({row['validation_accuracy']:.1%} right)"
+            self.progress(f"{what}: {losses}", epoch, epochs, "epochs")
+
+        return tell
+
+
+def _train_judge(preset: Preset, edge: int, samples: Samples, order: _Order) -> tuple[CubeJudge, dict[str, Any]]:
+    """Fit one network to the ordered fraction of the cubes, after its folds."""
+    options, view, epochs = order.options, preset.views[edge], preset.epochs[edge]
+    split = options.split or preset.fit.split
+    training, held = _hold_out(samples, split, order.seed)
+    folds: list[Curves] = []
+    number = _folds(training, options.folds or FOLDS_TO_WATCH, split, order.seed)
+    if options.folds and number.max(initial=0) + 1 < options.folds:
+        raise ModelError(f"{options.folds} folds need as many {split}s at least. Make a larger dictionary.")
+    for fold in range(options.folds):
+        _, curves = fit_network(
+            preset.net,
+            training[np.flatnonzero(number != fold)],
+            training[np.flatnonzero(number == fold)],
+            how=preset.fit,
+            schedule=Schedule(epochs, options.patience, order.seed + 1 + fold),
+            tell=order.tell(f"{edge} nm cubes, fold {fold + 1} of {options.folds}"),
+        )
+        folds.append(curves)
+    patience = options.patience
+    watched = held  # without patience it is only looked at
+    if patience and folds:
+        epochs, patience = int(np.median([best_epoch(curves) + 1 for curves in folds])), 0
+    elif patience:
+        training, watched = training[np.flatnonzero(number != 0)], training[np.flatnonzero(number == 0)]
+    network, curves = fit_network(
+        preset.net,
+        training,
+        watched,
+        how=preset.fit,
+        schedule=Schedule(epochs, patience, order.seed),
+        tell=order.tell(f"{edge} nm cubes"),
     )
-    for epoch in range(epochs):
-        network.fit(training.image, training.fraction, batch_size=BATCH, epochs=1, verbose=0, shuffle=True)
-        progress(f"train {edge} nm cubes", epoch + 1, epochs, "epochs")
-    return CubeJudge(
+    judge = CubeJudge(
         edge_nm=edge,
-        window=window,
+        window=view.window,
         net=preset.net,
         min_ions=round(preset.min_ions_per_nm3 * edge**3),
-        flatbuffer=convert(network, preset.net, window.shape),
+        flatbuffer=convert(network, preset.net, view.shape),
         weights=tuple(np.asarray(weight) for weight in network.get_weights()),
+        form=view.form,
+    )
+    watching = "a fifth of the training images" if patience else "held out"
+    record: dict[str, Any] = {"epochs": curves, "validation": watching}
+    return judge, {**record, **({"folds": folds, **_mean_of(folds)} if folds else {})}
+
+
+def _hold_out(samples: Samples, split: Split, seed: int) -> tuple[Samples, Samples]:
+    """Training images, and a tenth that is held out: the last specimens, or random pictures but no real ones."""
+    if split == "specimen":
+        return held_out(samples)
+    simulated = np.flatnonzero(samples.specimen >= 0)
+    late = np.zeros(len(samples), dtype=bool)
+    drawn = np.random.default_rng(seed).permutation(simulated)
+    late[drawn[: round(HELD_OUT * len(simulated))]] = True
+    return samples[np.flatnonzero(~late)], samples[np.flatnonzero(late)]
+
+
+def _folds(samples: Samples, n: int, split: Split, seed: int) -> npt.NDArray[np.int64]:
+    """Fold of every image, 0 … n - 1: of whole specimens or of single images, in random order."""
+    kept_together = samples.specimen if split == "specimen" else np.arange(len(samples))
+    names, which = np.unique(kept_together, return_inverse=True)
+    fold: npt.NDArray[np.int64] = (np.random.default_rng((seed, 1)).permutation(len(names)) % n)[which]
+    return fold
+
+
+def _mean_of(folds: list[Curves]) -> dict[str, Any]:
+    """Mean and standard deviation over the folds of what each reached at its best epoch."""
+    reached = [curves[best_epoch(curves)] for curves in folds]
+    values = {name: [row[name] for row in reached] for name in ("validation_loss", "validation_accuracy")}
+    return {f"folds_{name}": [round(float(np.mean(v)), 6), round(float(np.std(v)), 6)] for name, v in values.items()}
+
+
+def _command(preset: Preset, attributes: dict[str, Any], seed: int, options: TrainingOptions) -> str:
+    """Say what to type to get the same model; real pictures that were added are not in it."""
+    size = f"--specimens {attributes['n_specimens']}"
+    if preset.library == "li2021":
+        size = f"--images {sum(attributes['n_images'].values()) - REAL_COPIES * attributes.get('n_real', 0)}"
+    usual = asdict(TrainingOptions())
+    more = "".join(f" --{name} {value}" for name, value in asdict(options).items() if value != usual[name])
+    return (
+        f"aptstream dictionary --preset {preset.name} {size} --seed {attributes['seed']} --out DICTIONARY && "
+        f"aptstream train DICTIONARY --preset {preset.name} --seed {seed}{more} --out MODEL"
     )
 
 
-def convert(network: Any, net: Net, shape: Shape) -> bytes:
-    """Turn a trained network into a LiteRT flatbuffer of fixed batch size.
-
-    Parameters
-    ----------
-    network : keras.Model
-        What `net` built for images of `shape`, trained.
-    net : CubeNet or ImageNet
-        Its architecture.
-    shape : tuple of int
-        Of its images.
-
-    Returns
-    -------
-    bytes
-    """
-    fixed = net.build(shape, batch=net.prediction_batch(shape))
-    fixed.set_weights(network.get_weights())
-    with contextlib.redirect_stdout(io.StringIO()):  # the converter tells of its work on stdout, where results go
-        return bytes(require_tensorflow().lite.TFLiteConverter.from_keras_model(fixed).convert())
-
-
-def rebuild(judge: CubeJudge) -> Any:
-    """Make the Keras network of a judge, with its weights.
-
-    Parameters
-    ----------
-    judge : CubeJudge
-        From a model file.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    ModelError
-        If the weights do not fit the architecture.
-    """
-    network = judge.net.build(judge.view.shape)
-    try:
-        network.set_weights(list(judge.weights))
-    except ValueError as error:
-        raise ModelError(f"The weights for {judge.edge_nm} nm cubes do not fit their network: {error}") from error
-    return network
+def _in_words(library: str, views: dict[int, View]) -> str:
+    images = ", ".join(f"{view.form} images of {view.window} of {edge} nm cubes" for edge, view in views.items())
+    return f"a library of kind {library!r} with {images}"

@@ -7,57 +7,28 @@ quarter of the specimens hold what must not be called order: clusters without or
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import zarr
 
 from aptstream.crystal import Crystal
-from aptstream.errors import StoreError
-from aptstream.io.digest import content_digest
 from aptstream.points import Roles
 from aptstream.progress import Progress, silent
 from aptstream.sdm.count import SdmScan
-from aptstream.sdm.image import contrast_images
+from aptstream.sdm.image import View, network_input
 from aptstream.sdm.kernel import CellBox
-from aptstream.sdm.window import Channels, SdmWindow
+from aptstream.sdm.library import FORMAT, Recipe, Samples, dictionary_digest, open_dictionary, write_library
+from aptstream.sdm.window import SdmWindow
 from aptstream.simulate import Alloy, Particles, Settings, draw_particles, simulate_specimen, voxel_fraction
 
-FORMAT, FORMAT_VERSION = "aptstream-dictionary", 1
+__all__ = ["FORMAT", "Samples", "dictionary_digest", "draw_settings", "make_dictionary", "open_dictionary"]
 #: Edge of the specimens that cubes are cut from, in nm.
 SPECIMEN_NM = 20
 #: Cubes taken from a specimen: more of the small ones, of which a specimen holds more independent ones.
 CUBES_PER_SPECIMEN = {4: 600, 2: 1200}
-
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Labelled contrast images of cubes of one edge.
-
-    Parameters
-    ----------
-    image : ndarray of float32, (n, bins_z, bins_lateral)
-        Network input.
-    fraction : ndarray of float32, (n,)
-        Share of the cube's volume that is ordered: the target.
-    specimen : ndarray of int32, (n,)
-        Which specimen a cube was cut from: splits go by specimen.
-    """
-
-    image: Floats
-    fraction: Floats
-    specimen: npt.NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.fraction)
 
 
 def draw_settings(rng: np.random.Generator, crystal: Crystal) -> Settings:
@@ -137,10 +108,11 @@ def sample_cubes(rng: np.random.Generator, settings: Settings, windows: Mapping[
     found = {}
     for edge, window in windows.items():
         box = CellBox((0, 0, 0), (0, 0, 0), (x, y, z))
-        scan = SdmScan(specimen.cloud, Channels.of_roles(roles), window, box=box, edges=[edge])
+        view = View(window)
+        scan = SdmScan(specimen.cloud, view.channels(roles), window, box=box, edges=[edge])
         n_host, n_solute = scan.n_ions(edge)
         fraction = np.lib.stride_tricks.sliding_window_view(truth, (edge,) * 3).mean(axis=(3, 4, 5))
-        n = min(CUBES_PER_SPECIMEN.get(edge, 600), fraction.size)
+        n = _cubes_of(edge, settings.size_nm)
         chosen = np.zeros(fraction.size, dtype=bool)
         chosen[rng.choice(fraction.size, n, replace=False)] = True
         chosen = chosen.reshape(fraction.shape)
@@ -148,7 +120,7 @@ def sample_cubes(rng: np.random.Generator, settings: Settings, windows: Mapping[
         for batch in scan:
             take = chosen[batch.place]
             hosts, solutes = n_host[batch.place][take], n_solute[batch.place][take]
-            images.append(contrast_images(batch.counts[take], hosts, solutes))
+            images.append(network_input(batch.counts[take], view.form, hosts, solutes))
             labels.append(fraction[batch.place][take])
         found[edge] = Samples(
             np.concatenate(images), np.concatenate(labels).astype(np.float32), np.zeros(n, dtype=np.int32)
@@ -165,7 +137,7 @@ def make_dictionary(
     seed: int,
     progress: Progress = silent,
 ) -> Path:
-    """Make a training library; the same seed gives the same bytes.
+    """Make a training library of large specimens; the same seed gives the same bytes.
 
     Parameters
     ----------
@@ -192,92 +164,27 @@ def make_dictionary(
     StoreError
         If something exists at `path`.
     """
-    if path.exists():
-        raise StoreError(f"{path} exists. Give the dictionary another name, or remove it first.")
-    samples: dict[int, list[Samples]] = {edge: [] for edge in windows}
-    described = []
-    for k, stream in enumerate(np.random.SeedSequence(seed).spawn(n_specimens)):
-        rng = np.random.default_rng(stream)
-        settings = draw_settings(rng, crystal)
-        described.append(asdict(settings))
-        for edge, cut in sample_cubes(rng, settings, windows).items():
-            samples[edge].append(Samples(cut.image, cut.fraction, cut.specimen + np.int32(k)))
-        progress("dictionary", k + 1, n_specimens, "specimens")
-    temporary = path.with_name(f".{path.name}.building-{secrets.token_hex(4)}")
-    try:
-        group = zarr.open_group(temporary, mode="w")
-        for edge, parts in samples.items():
-            for name in ("image", "fraction", "specimen"):
-                group.create_array(
-                    f"cubes_{edge}nm/{name}", data=np.concatenate([getattr(part, name) for part in parts])
-                )
-        group.attrs.update(
-            {
-                "format": FORMAT,
-                "format_version": FORMAT_VERSION,
-                "seed": seed,
-                "n_specimens": n_specimens,
-                "crystal": asdict(crystal),
-                "windows": {str(edge): window.as_dict() for edge, window in windows.items()},
-                "specimens": json.loads(json.dumps(described)),
-            }
-        )
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return path
+    streams = np.random.SeedSequence(seed).spawn(n_specimens)
+    drawn = [np.random.default_rng(stream) for stream in streams]
+    settings = [draw_settings(rng, crystal) for rng in drawn]
+
+    def make(k: int) -> dict[int, Samples]:
+        cut = sample_cubes(drawn[k], settings[k], windows)
+        return {edge: Samples(s.image, s.fraction, s.specimen + np.int32(k)) for edge, s in cut.items()}
+
+    cubes = {edge: _cubes_of(edge, (SPECIMEN_NM,) * 3) for edge in windows}
+    recipe = Recipe(
+        name="specimens",
+        crystal=crystal,
+        views={edge: View(window) for edge, window in windows.items()},
+        n_images={edge: n * n_specimens for edge, n in cubes.items()},
+        n_parts=n_specimens,
+        make=make,
+        attributes={"n_specimens": n_specimens, "specimens": json.loads(json.dumps([asdict(s) for s in settings]))},
+    )
+    return write_library(path, recipe, seed=seed, progress=progress)
 
 
-def open_dictionary(path: Path) -> tuple[dict[int, Samples], dict[str, Any]]:
-    """Read a training library.
-
-    Parameters
-    ----------
-    path : Path
-        What `make_dictionary` wrote.
-
-    Returns
-    -------
-    samples : dict of int to Samples
-        For each cube edge in nm.
-    attributes : dict
-        Seed, windows, crystals and the settings of every specimen.
-
-    Raises
-    ------
-    StoreError
-        If there is no dictionary of this version at `path`.
-    """
-    try:
-        group = zarr.open_group(path, mode="r")
-        attributes: dict[str, Any] = dict(group.attrs)
-        found = (attributes.get("format"), attributes.get("format_version"))
-        if found != (FORMAT, FORMAT_VERSION):
-            raise ValueError(f"format {found}, expected {(FORMAT, FORMAT_VERSION)}")
-        samples = {
-            int(edge): Samples(*(np.asarray(group[f"cubes_{edge}nm/{n}"]) for n in ("image", "fraction", "specimen")))
-            for edge in attributes["windows"]
-        }
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:  # a damaged chunk is a RuntimeError
-        raise StoreError(
-            f"{path} is not a readable dictionary: {error}. Make one with: aptstream dictionary."
-        ) from error
-    return samples, attributes
-
-
-def dictionary_digest(samples: Mapping[int, Samples], attributes: Mapping[str, Any]) -> str:
-    """Hash what a training library means: its images, labels and windows.
-
-    Parameters
-    ----------
-    samples, attributes : mapping
-        What `open_dictionary` returned.
-
-    Returns
-    -------
-    str
-        SHA-256, 64 hexadecimal digits.
-    """
-    fields = ("image", "fraction", "specimen")
-    arrays = {f"cubes_{edge}nm/{name}": getattr(part, name) for edge, part in samples.items() for name in fields}
-    return content_digest(arrays, {"format": FORMAT, "windows": attributes["windows"]})
+def _cubes_of(edge: int, size_nm: tuple[float, ...]) -> int:
+    """Cubes of an edge that are taken from a specimen."""
+    return min(CUBES_PER_SPECIMEN.get(edge, 600), prod(int(size) - edge + 1 for size in size_nm))

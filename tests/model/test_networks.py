@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from aptstream.errors import ModelError
+from aptstream.model.fitting import convert, rebuild
 from aptstream.model.modelfile import CubeJudge
 from aptstream.model.networks import BATCH, BATCH_BYTES, CubeNet, ImageNet, net_fields, net_of
 from aptstream.model.predict import Predictor
-from aptstream.model.training import convert, rebuild
 from aptstream.sdm.image import View
 from aptstream.sdm.window import SdmWindow
 

@@ -1,6 +1,7 @@
 """Training: the light runtime equals TensorFlow, one seed gives one network, and scores mean what they say."""
 
 import builtins
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aptstream.errors import MissingPackageError, ModelError
+from aptstream.errors import MissingPackageError, ModelError, PlanError
 from aptstream.model import training
 from aptstream.model.evaluate import auc, evaluate, score
+from aptstream.model.fitting import Schedule, best_epoch, fit_network, rebuild
 from aptstream.model.modelfile import load_model, save_model
-from aptstream.model.networks import BATCH, CubeNet, require_tensorflow
+from aptstream.model.networks import BATCH, CubeNet, ImageNet, require_tensorflow
 from aptstream.model.predict import Predictor
-from aptstream.model.presets import PRESETS, Preset, get_preset
-from aptstream.model.training import rebuild, train
+from aptstream.model.presets import PRESETS, Fit, Preset, get_preset, make_library
+from aptstream.model.training import TrainingOptions, train
 from aptstream.sdm import dictionary
 from aptstream.sdm.dictionary import Samples, make_dictionary, open_dictionary
+from aptstream.sdm.library import views_of
 from aptstream.sdm.window import SdmWindow
 
 TINY = Preset(
@@ -170,7 +173,13 @@ def test_training_learns_what_is_plainly_there(monkeypatch):
     wave = np.cos(2 * np.pi / TINY.crystal.period_nm * offset)
     images = fraction[:, None] * wave + rng.standard_normal((n, window.bins_z))
     samples = Samples(images[..., None].astype("f4"), fraction.astype("f4"), np.arange(n, dtype="i4") // 200)
-    attributes = {"windows": {"2": window.as_dict()}, "seed": 0, "n_specimens": 100}
+    attributes = {
+        "recipe": "specimens",
+        "windows": {"2": window.as_dict()},
+        "forms": {"2": "contrast"},
+        "seed": 0,
+        "n_specimens": 100,
+    }
     monkeypatch.setattr(training, "open_dictionary", lambda path: ({2: samples}, attributes))
     model = train(replace(TINY, windows={2: window}), Path("made here"), seed=1)
     scores = model.scores["cubes_2nm"]
@@ -193,12 +202,23 @@ def test_a_trained_model_says_what_it_was_made_of(trained, small_dictionary):
         assert scores["n"] == (of_edge.specimen == 9).sum()
         held_out = of_edge.specimen == 9
         unseen = Samples(of_edge.image[held_out], of_edge.fraction[held_out], of_edge.specimen[held_out])
-        assert scores == pytest.approx(score(judge, unseen), nan_ok=True)
+        accuracy = ((Predictor(judge)(unseen.image) >= 0.5) == (unseen.fraction >= 0.5)).mean()
+        expected = {**score(judge, unseen), "accuracy": accuracy}
+        assert scores == pytest.approx(expected, nan_ok=True, abs=1e-5)
     assert trained.provenance["seed"] == 2
     for step in ("aptstream dictionary --preset tiny --specimens 10 --seed 4", "aptstream train", "--seed 2"):
         assert step in trained.provenance["command"]
     digest = dictionary.dictionary_digest(*open_dictionary(small_dictionary))
     assert trained.provenance["dictionary"] == {"seed": 4, "n_specimens": 10, "sha256": digest}
+    found = require_tensorflow().config.threading.get_intra_op_parallelism_threads()
+    assert trained.provenance["threads"] == (found or os.cpu_count())  # another test may have started TensorFlow before
+    for edge in (4, 2):
+        curves = trained.provenance["curves"][f"cubes_{edge}nm"]
+        assert curves["validation"] == "held out"
+        assert len(curves["epochs"]) == TINY.epochs[edge]
+        last, scores = curves["epochs"][-1], trained.scores[f"cubes_{edge}nm"]
+        assert set(last) == {"loss", "accuracy", "validation_loss", "validation_accuracy"}
+        assert last["validation_accuracy"] == pytest.approx(scores["accuracy"], abs=1e-5)
 
 
 @pytest.mark.tf
@@ -228,6 +248,172 @@ def test_a_trained_model_survives_its_file(trained, tmp_path):
 def test_a_dictionary_of_other_windows_is_refused_with_what_to_do(small_dictionary):
     with pytest.raises(ModelError, match="aptstream dictionary --preset cubes"):
         train(get_preset("cubes"), small_dictionary, seed=1)
+
+
+@pytest.mark.tf
+def test_a_library_of_another_kind_is_refused_though_its_images_look_alike(small_dictionary):
+    with pytest.raises(ModelError, match="kind 'specimens'.*kind 'matched'"):
+        train(replace(TINY, library="matched"), small_dictionary, seed=1)
+
+
+def numbered(n_specimens=20, each=7, real=3):
+    """Samples whose images are their own numbers; the last are real."""
+    specimen = np.concatenate([np.repeat(np.arange(n_specimens), each), np.repeat(-1 - np.arange(real), 7)])
+    image = np.arange(len(specimen), dtype="f4").reshape(-1, 1, 1)
+    return Samples(image, (specimen % 2 == 0).astype("f4"), specimen.astype("i4"))
+
+
+@pytest.mark.parametrize("split", ["specimen", "image"])
+def test_a_tenth_is_held_out_and_no_real_picture(split):
+    samples = numbered()
+    fitted, held = training._hold_out(samples, split, seed=5)
+    assert len(held) == 14
+    assert (held.specimen >= 0).all()
+    every = np.concatenate([fitted.image, held.image]).ravel()
+    np.testing.assert_array_equal(np.sort(every), np.arange(len(samples)))
+    if split == "specimen":
+        assert not set(fitted.specimen) & set(held.specimen)
+    again, other = (training._hold_out(samples, split, seed=seed)[1] for seed in (5, 6))
+    np.testing.assert_array_equal(again.image, held.image)
+    assert split == "specimen" or (other.image != held.image).any()
+
+
+@pytest.mark.parametrize("split", ["specimen", "image"])
+def test_folds_share_out_all_images_and_never_part_a_specimen(split):
+    samples = numbered()
+    fold = training._folds(samples, 5, split, seed=1)
+    assert set(fold) == set(range(5))
+    sizes = np.bincount(fold)
+    assert sizes.max() - sizes.min() <= (7 if split == "specimen" else 1)
+    of_specimen = [set(fold[samples.specimen == k]) for k in np.unique(samples.specimen)]
+    assert all(len(found) == 1 for found in of_specimen) == (split == "specimen")
+
+
+@pytest.mark.parametrize("change", [{"folds": 1}, {"folds": 21}, {"patience": -1}, {"threads": 0}, {"split": "pixel"}])
+def test_training_options_that_cannot_be_are_refused(change):
+    with pytest.raises(ModelError, match="found"):
+        TrainingOptions(**change)
+
+
+def test_the_recorded_command_names_what_was_asked_for():
+    attributes = {"n_specimens": 112, "seed": 3, "n_images": {"4": 121}, "n_real": 3}
+    options = TrainingOptions(folds=5, split="specimen")
+    command = training._command(get_preset("li2021"), attributes, 7, options)
+    assert command == (
+        "aptstream dictionary --preset li2021 --images 100 --seed 3 --out DICTIONARY && "
+        "aptstream train DICTIONARY --preset li2021 --seed 7 --folds 5 --split specimen --out MODEL"
+    )
+
+
+def test_the_publications_preset_is_as_published():
+    preset = get_preset("li2021")
+    assert preset.net.n_parameters(preset.views[4].shape) == 1_666_881
+    assert (preset.epochs[4], preset.fit.batch, preset.fit.optimiser, preset.fit.learning_rate) == (
+        7,
+        32,
+        "rmsprop",
+        1e-3,
+    )
+    assert (fit.split, preset.cut * 64) == ("image", 62)
+    honest = get_preset("li2021-matched")
+    assert (honest.net, honest.views, honest.fit.split) == (preset.net, preset.views, "specimen")
+
+
+@pytest.mark.parametrize(("name", "size"), [("cubes", 1), ("matched", 2), ("li2021", 12), ("li2021-matched", 1)])
+def test_every_preset_makes_the_library_that_it_needs(name, size, tmp_path, monkeypatch):
+    monkeypatch.setattr(dictionary, "SPECIMEN_NM", 6)
+    preset = get_preset(name)
+    samples, attributes = open_dictionary(make_library(preset, tmp_path / "d.zarr", seed=1, size=size))
+    assert attributes["recipe"] == preset.library
+    assert views_of(attributes) == preset.views
+    for edge, view in preset.views.items():
+        assert samples[edge].image.shape[1:] == view.shape
+    with pytest.raises(PlanError, match="at least 1"):
+        make_library(preset, tmp_path / "e.zarr", seed=1, size=0)
+
+
+def separable(n=600, seed=0):
+    """Small pictures, bright in one half by class, under noise."""
+    rng = np.random.default_rng(seed)
+    fraction = rng.integers(0, 2, n).astype("f4")
+    image = rng.integers(0, 100, (n, 12, 12))
+    image[:, :6] += (fraction[:, None, None] * 155).astype(int)
+    return Samples(image.astype("u1"), fraction, np.arange(n, dtype="i4"))
+
+
+PICTURES = ImageNet(filters=(4,), dense=8)
+RMSPROP = Fit("rmsprop", learning_rate=1e-3, weight_decay=0.0, batch=32)
+
+
+def fit_pictures(schedule, validation=None, told=None):
+    tell = (lambda *row: told.append(row)) if told is not None else (lambda *row: None)
+    validation = separable(seed=1) if validation is None else validation
+    return fit_network(PICTURES, separable(), validation, how=RMSPROP, schedule=schedule, tell=tell)
+
+
+@pytest.mark.tf
+def test_curves_are_the_losses_and_accuracies_of_their_definition():
+    told, unseen = [], separable(seed=1)
+    network, curves = fit_pictures(Schedule(epochs=4, patience=0, seed=1), unseen, told)
+    assert [row[:2] for row in told] == [(k, 4) for k in (1, 2, 3, 4)]
+    assert [row[2] for row in told] == curves
+    logit = network.predict(unseen.image.astype("f4"), verbose=0)[:, 0].astype(float)
+    loss = np.log1p(np.exp(-np.where(unseen.fraction == 1, logit, -logit))).mean()
+    assert curves[-1]["validation_loss"] == pytest.approx(loss, abs=1e-4)
+    accuracy = ((logit >= 0) == (unseen.fraction >= 0.5)).mean()
+    assert curves[-1]["validation_accuracy"] == pytest.approx(accuracy, abs=2e-3)
+    assert curves[-1]["loss"] < curves[0]["loss"]
+    assert accuracy > 0.9
+
+
+@pytest.mark.tf
+def test_early_stopping_ends_and_goes_back_to_the_best_epoch():
+    contrary = separable(seed=1)
+    contrary = Samples(contrary.image, 1 - contrary.fraction, contrary.specimen)  # every epoch makes it worse
+    network, curves = fit_pictures(Schedule(epochs=30, patience=3, seed=1), contrary)
+    best = best_epoch(curves)
+    assert len(curves) == best + 4 < 30
+    found = network.evaluate(contrary.image, contrary.fraction, verbose=0, return_dict=True)["loss"]
+    assert found == pytest.approx(curves[best]["validation_loss"], abs=1e-4)
+
+
+@pytest.mark.tf
+def test_too_few_images_are_refused():
+    few = separable(20)
+    none = few[np.arange(0)]
+    with pytest.raises(ModelError, match="too few"):
+        fit_network(PICTURES, few, few, how=RMSPROP, schedule=Schedule(1, 0, 1), tell=lambda *row: None)
+    with pytest.raises(ModelError, match="Early stopping"):
+        fit_pictures(Schedule(3, 1, 1), none)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    return make_library(get_preset("li2021"), tmp_path_factory.mktemp("li2021") / "d.zarr", seed=1, size=120)
+
+
+@pytest.mark.tf
+@pytest.mark.slow
+def test_folds_are_recorded_and_leave_the_network_as_it_would_be_without(published, tmp_path):
+    preset = replace(get_preset("li2021"), net=ImageNet(filters=(4, 4, 4), dense=8), epochs={4: 2})
+    told = []
+    options = TrainingOptions(folds=3)
+    model = train(preset, published, seed=1, options=options, progress=lambda *row: told.append(row))
+    plain = train(preset, published, seed=1)
+    assert [w.tobytes() for w in model.judges[0].weights] == [w.tobytes() for w in plain.judges[0].weights]
+    assert model.scores == plain.scores
+    curves = model.provenance["curves"]["cubes_4nm"]
+    assert [len(fold) for fold in curves["folds"]] == [2, 2, 2]
+    reached = [min(row["validation_loss"] for row in fold) for fold in curves["folds"]]
+    assert curves["folds_validation_loss"] == pytest.approx([np.mean(reached), np.std(reached)], abs=1e-5)
+    assert len(told) == 2 * 4
+    assert "fold 3 of 3: loss" in told[5][0]
+    stopped = train(preset, published, seed=1, options=TrainingOptions(patience=1, split="specimen"))
+    assert stopped.provenance["curves"]["cubes_4nm"]["validation"].startswith("a fifth")
+    assert "--patience 1 --split specimen" in stopped.provenance["command"]
+    loaded = load_model(save_model(tmp_path / "m.aptmodel", model))
+    assert loaded.provenance == model.provenance
+    assert loaded.judges[0].form == "grey"
 
 
 @pytest.mark.slow

@@ -177,7 +177,7 @@ def damage(folder, how):
     elif how == "attributes cut short":
         attributes.write_text(text[: len(text) // 2])
     elif how == "another version":
-        attributes.write_text(text.replace('"format_version": 1', '"format_version": 2'))
+        attributes.write_text(text.replace('"format_version": 2', '"format_version": 1'))
     elif how == "another format":
         attributes.write_text(text.replace("aptstream-dictionary", "aptstream-points"))
     elif how == "no windows":
@@ -236,4 +236,5 @@ def test_progress_is_told_after_each_specimen(tmp_path):
         seed=1,
         progress=lambda *arguments: told.append(arguments),
     )
-    assert told == [("dictionary", 1, 2, "specimens"), ("dictionary", 2, 2, "specimens")]
+    n = CUBES[2]
+    assert told == [("dictionary", n, 2 * n, "images"), ("dictionary", 2 * n, 2 * n, "images")]
