@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aptstream.crystal import Crystal
 from aptstream.model.channels import (
     N_SCALARS,
     SpecimenSignal,
@@ -22,7 +21,7 @@ from aptstream.model.gridnet import GridNet, TrainedGridNet
 from aptstream.model.networks import require_tensorflow
 from aptstream.model.refiner import Refiner, mean_probability
 from aptstream.progress import Progress, silent
-from aptstream.sdm.darkfield import OrderField
+from aptstream.sdm.orderlibrary import OrderExample
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,25 +29,6 @@ Floats = npt.NDArray[np.float32]
 BATCH, LEARNING_RATE, SCALAR_NOISE = 3, 4e-3, 0.08
 #: One voxel in so many tells mean and standard deviation of the channels.
 STANDARDISED_BY = 7
-
-
-@dataclass(frozen=True)
-class OrderExample:
-    """A small specimen: what its ions show, and the truth.
-
-    Parameters
-    ----------
-    field : OrderField
-        Order field of the whole specimen, of the shape that all examples have.
-    truth : ndarray of float32, (nx, ny, nz)
-        Ordered share of each voxel.
-    crystal : Crystal
-        What is looked for.
-    """
-
-    field: OrderField
-    truth: Floats
-    crystal: Crystal
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.cloud.store import open_store
+from aptstream.crystal import Crystal
 from aptstream.errors import ModelError, StoreError
 from aptstream.model.modelfile import CubeJudge, load_model
 from aptstream.model.predict import Predictor
@@ -17,6 +18,7 @@ from aptstream.sdm.count import SdmScan
 from aptstream.sdm.darkfield import order_field
 from aptstream.sdm.image import network_input
 from aptstream.sdm.kernel import CellBox
+from aptstream.sdm.planes import Planes
 
 
 @dataclass(frozen=True)
@@ -85,17 +87,32 @@ def score_brick(plan: ScanPlan, task: Task) -> BrickScores:
             f"{store.attrs['content_digest'][:12]}, expected {plan.store_digest[:12]}. Start the scan again."
         )
     cloud = store.read(task.read_low, task.read_high)
-    stretch = plan.planes.period_nm / model.crystal.period_nm
-    cubes = {
-        edge: _judge_cubes(cloud, plan, task, _stretched(model.judge(edge), stretch), store.origin_nm)
-        for edge in plan.edges
-    }
+    judges = {edge: stretched(model.judge(edge), plan.planes, model.crystal) for edge in plan.edges}
+    cubes = {edge: _judge_cubes(cloud, plan, task, judge, store.origin_nm) for edge, judge in judges.items()}
     return BrickScores(cubes, _field(cloud, plan, task, store.origin_nm) if plan.field_halo else None)
 
 
-def _stretched(judge: CubeJudge, stretch: float) -> CubeJudge:
-    """Scale the window along z, so that a network sees the period of this specimen where it learned another."""
-    return replace(judge, window=replace(judge.window, half_z_nm=judge.window.half_z_nm * stretch))
+def stretched(judge: CubeJudge, planes: Planes, crystal: Crystal) -> CubeJudge:
+    """Scale a judge's window along z, so that it sees the period of a specimen where it learned that of a crystal.
+
+    Parameters
+    ----------
+    judge : CubeJudge
+        From a model file.
+    planes : Planes
+        The specimen's own.
+    crystal : Crystal
+        The one that the model file names.
+
+    Returns
+    -------
+    CubeJudge
+        With a window of the same bins. One with a limit on the 3D distance stays as it is: its bins are squares.
+    """
+    if judge.window.radius_nm is not None:
+        return judge
+    half_z_nm = judge.window.half_z_nm * planes.period_nm / crystal.period_nm
+    return replace(judge, window=replace(judge.window, half_z_nm=half_z_nm))
 
 
 def _field(cloud: PointCloud, plan: ScanPlan, task: Task, origin: Triple) -> npt.NDArray[np.float32]:

@@ -43,7 +43,7 @@ def test_counts_equal_looking_up_the_voxel_of_every_ion(store, seed, share):
     cloud = store.read((0, 0, 0), store.shape_cells)
     voxel = np.floor(cloud.position.astype(np.float64) - store.origin_nm).astype(int)
     label = found.labels[tuple(voxel.T)]
-    assert len(found) > 3
+    assert len(found) > 0
     for index, name in enumerate(store.species_names):
         expected = np.bincount(label[cloud.species == index], minlength=len(found) + 1)[1:]
         np.testing.assert_array_equal(found.ions[name], expected)

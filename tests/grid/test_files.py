@@ -26,7 +26,7 @@ def answer():
     p[:20] = np.nan
     votes = vote(p, 4, ORIGIN)
     order = vote(p, 2, ORIGIN).mean
-    return Answer(votes, order, find_precipitates(order, cut=0.6, min_voxels=3, origin_nm=ORIGIN))
+    return Answer(votes, order, find_precipitates(order, cut=0.6, min_voxels=3, origin_nm=ORIGIN), "order ≥ 0.6")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from aptstream.model.networks import ImageNet
 from aptstream.model.predict import Predictor
 from aptstream.points import PointCloud
 from aptstream.scan.plan import plan_scan
-from aptstream.scan.score import score_brick
+from aptstream.scan.score import score_brick, stretched
 from aptstream.sdm.count import count_sdm
 from aptstream.sdm.image import contrast_images, grey_images
 from aptstream.sdm.window import Channels, SdmWindow
@@ -55,8 +55,8 @@ def ions_of(store, corner, edge) -> PointCloud:
 
 
 @pytest.mark.parametrize("edge", [4, 2])
-def test_every_cube_is_judged_as_if_it_were_alone(edge, store, scores, model, roles):
-    judge, role = model.judge(edge), roles.of(store.species_names)
+def test_every_cube_is_judged_as_if_it_were_alone(edge, store, plan, scores, model, roles):
+    judge, role = stretched(model.judge(edge), plan.planes, model.crystal), roles.of(store.species_names)
     corners = list(np.ndindex(*(n - edge + 1 for n in store.shape_cells)))
     images, valid = [], []
     for corner in corners:
@@ -74,8 +74,8 @@ def test_every_cube_is_judged_as_if_it_were_alone(edge, store, scores, model, ro
     np.testing.assert_array_equal(scores[edge].p[tuple(np.array(valid).T)], expected)
 
 
-def test_a_cube_is_judged_by_the_pairs_that_plain_loops_count(store, scores, model, roles):
-    judge, role = model.judge(2), roles.of(store.species_names)
+def test_a_cube_is_judged_by_the_pairs_that_plain_loops_count(store, plan, scores, model, roles):
+    judge, role = stretched(model.judge(2), plan.planes, model.crystal), roles.of(store.species_names)
     corner = tuple(map(int, np.argwhere(np.isfinite(scores[2].p))[0]))
     cloud = ions_of(store, corner, 2)
     channels = Channels.of_roles(roles)
