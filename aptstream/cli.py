@@ -15,7 +15,19 @@ import typer
 
 from aptstream import __version__
 from aptstream.cli_model import add_verbs, model_app
-from aptstream.cli_parts import Seed, facts, stderr, stdout, verb
+from aptstream.cli_parts import (
+    CutAt,
+    LatticeParameter,
+    Pole,
+    Seed,
+    Structure,
+    cut_of,
+    facts,
+    model_for,
+    stderr,
+    stdout,
+    verb,
+)
 from aptstream.cli_simulate import simulate
 from aptstream.display import StageDisplay, say_decisions, show_facts, show_summary, write_json
 
@@ -100,7 +112,11 @@ def run(
     host: Host,
     solute: Solute,
     out: Annotated[Path, typer.Option(help="Output folder; must not exist, or be empty.")],
-    model: ModelName = "cubes",
+    model: ModelName = "order",
+    structure: Structure = None,
+    a_nm: LatticeParameter = None,
+    pole: Pole = None,
+    cut: CutAt = None,
     workers: Workers = None,
     json_to: JsonTo = None,
 ) -> None:
@@ -108,13 +124,13 @@ def run(
 
     Example: `aptstream run R5096.pos --ranges R5096.rrng --host Al --solute Li,Mg --out R5096`
     """
-    from aptstream.model.modelfile import load_model
     from aptstream.workflow import Question, analyse, check_question, output_folder
 
-    question = Question(file, ranges, _roles(host, solute), load_model(model))
+    chosen = model_for(model, structure, a_nm, pole)
+    question = Question(file, ranges, _roles(host, solute), chosen, cut=cut_of(cut))
     check_question(question)
     with output_folder(out), StageDisplay(stderr) as stages:
-        say_decisions(stderr, question.model.name, question.roles)
+        say_decisions(stderr, chosen, question.roles)
         with _cluster(workers, stages) as client:
             summary = analyse(question, out, client=client, stages=stages)
         stages.finish()
@@ -147,7 +163,10 @@ def scan(
     host: Host,
     solute: Solute,
     out: Annotated[Path, typer.Option(help="Scan to make.")],
-    model: ModelName = "cubes",
+    model: ModelName = "order",
+    structure: Structure = None,
+    a_nm: LatticeParameter = None,
+    pole: Pole = None,
     workers: Workers = None,
 ) -> None:
     """Judge all overlapping cubes of a point store.
@@ -155,12 +174,11 @@ def scan(
     Example: `aptstream scan R5096.zarr --host Al --solute Li,Mg --out R5096-scan.zarr`
     """
     from aptstream.cloud import open_store
-    from aptstream.model.modelfile import load_model
     from aptstream.scan import run_scan
 
     with StageDisplay(stderr) as stages:
-        points, roles, judges = open_store(store), _roles(host, solute), load_model(model)
-        say_decisions(stderr, judges.name, roles)
+        points, roles, judges = open_store(store), _roles(host, solute), model_for(model, structure, a_nm, pole)
+        say_decisions(stderr, judges, roles)
         with _cluster(workers, stages) as client:
             stages.begin("scan")
             run_scan(points, judges, roles, out=out, client=client, progress=stages)
@@ -173,7 +191,8 @@ def find(
     store: Annotated[Path, typer.Argument(help="Point store that was scanned.")],
     scan_path: Annotated[Path, typer.Argument(metavar="SCAN", help="Its scan.")],
     out: Annotated[Path, typer.Option(help="Output folder; must not exist, or be empty.")],
-    model: ModelName = "cubes",
+    model: ModelName = "order",
+    cut: CutAt = None,
     json_to: JsonTo = None,
 ) -> None:
     """Find the particles of a finished scan, and write a report.
@@ -183,10 +202,11 @@ def find(
     from aptstream.cloud import open_store
     from aptstream.model.modelfile import load_model
     from aptstream.scan import open_scan
-    from aptstream.workflow import conclude, output_folder
+    from aptstream.workflow import Conclusion, conclude, output_folder
 
     with output_folder(out), StageDisplay(stderr) as stages:
-        summary = conclude(open_scan(scan_path), open_store(store), load_model(model), out=out, stages=stages)
+        job = Conclusion(open_scan(scan_path), open_store(store), load_model(model), cut=cut_of(cut))
+        summary = conclude(job, out=out, stages=stages)
         stages.finish()
         show_summary(summary, out, stages.seconds, json_to)
 

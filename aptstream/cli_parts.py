@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 from rich.console import Console
@@ -13,10 +13,20 @@ from rich.markup import escape
 
 from aptstream.errors import AptstreamError
 
+if TYPE_CHECKING:
+    from aptstream.grid.answer import Cut
+    from aptstream.model.modelfile import Model
+
 stderr, stdout = Console(stderr=True), Console()
 Arguments = ParamSpec("Arguments")
 
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
+Structure = Annotated[
+    str | None, typer.Option("--structure", help="Ordered structure, such as L12. Default: the model's.")
+]
+LatticeParameter = Annotated[float | None, typer.Option("--a", help="Lattice parameter in nm. Default: the model's.")]
+Pole = Annotated[str | None, typer.Option("--pole", help="Pole along z, such as 0,0,1. Default: the model's.")]
+CutAt = Annotated[str | None, typer.Option("--cut", help="Fixed cut: 62/64 of the votes, or 0.5 of the order.")]
 
 
 def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
@@ -49,3 +59,43 @@ def facts(path: Path) -> dict[str, Any]:
     from aptstream.inspection import describe
 
     return describe(path)
+
+
+def pole_of(text: str) -> tuple[int, ...]:
+    """Read the indices of a pole, such as 0,1,1."""
+    try:
+        return tuple(int(index) for index in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"found {text!r}, expected whole numbers with commas between them, such as 0,1,1", param_hint="--pole"
+        ) from error
+
+
+def model_for(name: str, structure: str | None, a_nm: float | None, pole: str | None) -> Model:
+    """Load a model, and let it look for another crystal where one is named."""
+    from aptstream.crystal import Crystal
+    from aptstream.model.modelfile import load_model
+
+    model = load_model(name)
+    if structure is None and a_nm is None and pole is None:
+        return model
+    own = model.crystal
+    indices = pole_of(pole) if pole is not None else own.pole
+    return model.looking_for(Crystal(structure or own.label, a_nm if a_nm is not None else own.a_nm, indices))
+
+
+def cut_of(text: str | None) -> Cut | None:
+    """Read a cut: 0.5 of the order, or 62/64 of the votes."""
+    from aptstream.errors import PlanError
+    from aptstream.grid.answer import Cut
+
+    if text is None:
+        return None
+    part, slash, whole = text.partition("/")
+    try:
+        return Cut(float(part) / float(whole), "votes") if slash else Cut(float(part))
+    except (ValueError, ZeroDivisionError, PlanError) as error:
+        raise typer.BadParameter(
+            f"found {text!r}, expected a probability such as 0.5 for the order, or 62/64 for the votes",
+            param_hint="--cut",
+        ) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from aptstream.cli_parts import pole_of
 from aptstream.display import StageDisplay, show_facts
 from aptstream.errors import PlanError
 
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
 _BYTES = {"pos": 16, "epos": 44}
 #: Half axes of the shapes that have a name.
 _SHAPES = {"sphere": (1.0, 1.0, 1.0), "needle": (1.0, 1.0, 3.0), "lens": (1.0, 1.0, 0.4), "plate": (1.0, 1.0, 0.25)}
-
-
-def _pole(text: str) -> tuple[int, ...]:
-    """Read the indices of a pole."""
-    try:
-        return tuple(int(index) for index in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"found {text!r}, expected whole numbers with commas between them, such as 0,1,1", param_hint="--pole"
-        ) from error
 
 
 def simulate(
@@ -73,7 +64,7 @@ def simulate(
         if value not in choices:
             raise PlanError(f"There is no {option} {value!r}: choose one of {', '.join(choices)}.")
     material = MATERIALS[alloy]
-    crystal = _changed(material.crystal, structure, a_nm, None if pole is None else _pole(pole))
+    crystal = _changed(material.crystal, structure, a_nm, None if pole is None else pole_of(pole))
     rng = np.random.default_rng(seed)
     settings = Settings(
         size_nm=size_nm,

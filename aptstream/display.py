@@ -16,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from aptstream.model.modelfile import Model
     from aptstream.points import Roles
     from aptstream.report import Summary
 
@@ -106,11 +107,13 @@ def _short(number: float) -> str:
     return f"{number:.3g}"
 
 
-def say_decisions(console: Console, model: str, roles: Roles) -> None:
+def say_decisions(console: Console, model: Model, roles: Roles) -> None:
     """Say what was decided for the user, before the work starts."""
+    crystal = model.crystal
+    pole = "".join(map(str, crystal.pole))
     console.print(
-        f"model {model}; host {', '.join(roles.host)}; solute {', '.join(roles.solute)} (as one); "
-        f"z is taken as the pole axis",
+        f"model {model.name}: {crystal.label} in {crystal.structure.parent}, a = {crystal.a_nm:g} nm, [{pole}] along z;"
+        f" host {', '.join(roles.host)}; solute {', '.join(roles.solute)} (as one)",
         highlight=False,
         markup=False,
     )

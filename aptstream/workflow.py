@@ -14,6 +14,7 @@ from aptstream.cloud.ingest import require_pos
 from aptstream.cloud.store import PointStore
 from aptstream.errors import StoreError
 from aptstream.grid import compare_with_truth, find
+from aptstream.grid.answer import Cut
 from aptstream.io import read_ranges
 from aptstream.io.pos import count_pos
 from aptstream.model.modelfile import Model
@@ -48,6 +49,8 @@ class Question:
         What judges.
     truth : Particles, optional
         For simulated specimens: what is really there.
+    cut : Cut, optional
+        A fixed cut in place of the model's rule.
     """
 
     ions: Path
@@ -55,6 +58,32 @@ class Question:
     roles: Roles
     model: Model
     truth: Particles | None = None
+    cut: Cut | None = None
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """A finished scan that particles are to be found in.
+
+    Parameters
+    ----------
+    scan : ScanStore
+        Judgements of the cubes.
+    store : PointStore
+        The ions that were scanned.
+    model : Model
+        The model that judged them.
+    truth : Particles, optional
+        For simulated specimens: what is really there.
+    cut : Cut, optional
+        A fixed cut in place of the model's rule.
+    """
+
+    scan: ScanStore
+    store: PointStore
+    model: Model
+    truth: Particles | None = None
+    cut: Cut | None = None
 
 
 def next_free(name: str) -> Path:
@@ -165,28 +194,20 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
     store = ingest(question.ions, ranges=question.ranges, out=out / "points.zarr", progress=stages)
     stages.begin("scan")
     scan = run_scan(store, question.model, question.roles, out=out / "scan.zarr", client=client, progress=stages)
-    return conclude(scan, store, question.model, out=out, stages=stages, truth=question.truth)
+    return conclude(Conclusion(scan, store, question.model, question.truth, question.cut), out=out, stages=stages)
 
 
-def conclude(
-    scan: ScanStore, store: PointStore, model: Model, *, out: Path, stages: Stages, truth: Particles | None = None
-) -> Summary:
+def conclude(job: Conclusion, *, out: Path, stages: Stages) -> Summary:
     """Find the particles of a finished scan and write the report.
 
     Parameters
     ----------
-    scan : ScanStore
-        Judgements of the cubes.
-    store : PointStore
-        The ions that were scanned.
-    model : Model
-        The model that judged them.
+    job : Conclusion
+        Scan, store and model.
     out : Path
         An existing folder.
     stages : Stages
         Told of every stage.
-    truth : Particles, optional
-        For simulated specimens: what is really there.
 
     Returns
     -------
@@ -198,9 +219,9 @@ def conclude(
         If scan, store and model do not belong together, or the folder holds a grid already.
     """
     stages.begin("find")
-    answer = find(scan, store, model, stages)
-    comparison = compare_with_truth(answer.found, truth) if truth is not None else None
+    answer = find(job.scan, job.store, job.model, stages, cut=job.cut)
+    comparison = compare_with_truth(answer.found, job.truth) if job.truth is not None else None
     stages.begin("report")
-    summary = Summary(answer, scan, store, model, comparison)
+    summary = Summary(answer, job.scan, job.store, job.model, comparison)
     report(summary, out)
     return summary

@@ -207,7 +207,7 @@ def shipped_models() -> list[str]:
     return sorted(f.name.removesuffix(SUFFIX) for f in _SHIPPED.iterdir() if f.name.endswith(SUFFIX))
 
 
-def load_model(name_or_path: str | Path = "cubes") -> Model:
+def load_model(name_or_path: str | Path = "order") -> Model:
     """Load a shipped model by name or any model by path.
 
     Parameters

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from aptstream.model.gridnet import GridNet, TrainedGridNet
 from aptstream.model.networks import require_tensorflow
 from aptstream.model.refiner import Refiner, mean_probability
 from aptstream.progress import Progress, silent
-from aptstream.sdm.orderlibrary import OrderExample
+from aptstream.sdm.orderlibrary import OrderExample, open_order_library
 
 Floats = npt.NDArray[np.float32]
 
@@ -47,8 +48,12 @@ class RefinerRecipe:
 
     n_first: int = 2
     n_second: int = 3
-    epochs: int = 20
+    epochs: int = 16
     composition: bool = False
+
+
+#: Presets with nets on the 1 nm grid. The second speaks of order and composition together.
+REFINERS = {"order": RefinerRecipe(), "joint": RefinerRecipe(1, 2, composition=True)}
 
 
 def train_refiner(
@@ -95,6 +100,54 @@ def train_refiner(
         nets.append(net)
         losses.append(loss)
     return Refiner(tuple(nets[: recipe.n_first]), tuple(nets[recipe.n_first :])), losses
+
+
+def train_order_model(
+    name: str, library: Path, *, seed: int, threads: int = 1, progress: Progress = silent
+) -> Model:
+    """Train the nets of a preset on an order library, and put them behind the judges of the shipped model ``cubes``.
+
+    Parameters
+    ----------
+    name : str
+        Key of `REFINERS`.
+    library : Path
+        What `aptstream.sdm.orderlibrary.make_order_library` wrote.
+    seed : int
+        Seed of weights, order, and noise.
+    threads : int
+        Threads of TensorFlow. The same number gives the same weights on the same machine.
+    progress : Progress
+        Called after each epoch.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    StoreError
+        If the library cannot be read.
+    MissingPackageError
+        If TensorFlow is not installed.
+    """
+    tensorflow = require_tensorflow()
+    use_threads(tensorflow, threads)
+    examples, attributes = open_order_library(library)
+    refiner, losses = train_refiner(examples, REFINERS[name], seed=seed, progress=progress)
+    cubes = load_model("cubes")
+    made = {key: attributes[key] for key in ("seed", "n_specimens")}
+    provenance = {
+        "command": f"aptstream dictionary --preset {name} --specimens {made['n_specimens']} --seed {made['seed']} "
+        f"--out LIBRARY && aptstream train LIBRARY --preset {name} --seed {seed} --threads {threads} --out MODEL",
+        "seed": seed,
+        "threads": threads,
+        "library": {**made, "sha256": attributes["content_digest"]},
+        "cubes": cubes.digest,
+        "losses": losses,
+        "versions": versions(tensorflow),
+    }
+    return replace(cubes, name=name, provenance=provenance, refiner=refiner, path="", digest="")
 
 
 def _second_images(

@@ -11,7 +11,8 @@ from aptstream.cloud.store import PointStore
 from aptstream.grid.answer import Answer
 from aptstream.grid.compare import Comparison
 from aptstream.grid.composition import overall_percent
-from aptstream.grid.precipitates import Precipitates
+from aptstream.grid.control import Control
+from aptstream.grid.precipitates import CERTAIN, Precipitates
 from aptstream.model.modelfile import Model
 from aptstream.scan.results import ScanStore
 
@@ -112,6 +113,17 @@ class Summary:
                 f"{invalid:.1%} of the {self.edge_nm} nm cubes hold too few ions to be judged; they count as invalid, "
                 f"not as disordered."
             )
+        control = self.answer.control
+        if control is not None and control.floor > 0.5:
+            notes.append(
+                f"With its species shuffled this specimen still shows order in places: particles are only believed "
+                f"where the probability of order reaches {control.floor:.2f}. Small ones may be missed."
+            )
+        uncertain = int(found.uncertain.sum())
+        if uncertain:
+            notes.append(
+                f"{uncertain} of {len(found)} particles are uncertain: the order nowhere in them reaches {CERTAIN:g}."
+            )
         unranged = self.store.species_counts()["unranged"] / self.store.n_ions
         if unranged > 0.1:
             notes.append(f"{unranged:.1%} of the ions are unranged: check the range file against the mass spectrum.")
@@ -129,6 +141,8 @@ class Summary:
             ("plane signal", f"{self.planes.strength:.1f} at {self.planes.spacing_nm:.4f} nm (chance: 1)"),
             ("particles", f"{len(found)}"),
         ]
+        if self.answer.control is not None:
+            rows.append(("false particles to expect", _false_particles(self.answer.control, self.answer.n_judged)))
         if len(found):
             inside = {name: int(column.sum()) for name, column in found.ions.items()}
             outside = {name: counts[name] - inside[name] for name in counts}
@@ -177,6 +191,16 @@ class Summary:
 def _signal(store: PointStore, scan: ScanStore) -> PlaneSignal:
     """Measure the planes along the slope that the scan found."""
     return plane_signal(store, scan.planes.period_nm / scan.crystal.doubling, scan.planes.slope)
+
+
+def _false_particles(control: Control, n_judged: int) -> str:
+    """Say what the control with shuffled species lets one expect."""
+    floor = control.floor
+    expected = control.n_false(floor) * n_judged / control.n_voxels
+    return (
+        f"{expected:.1f}, {control.false_share(floor):.3%} of the volume "
+        f"(species shuffled {control.n_shuffles} times: {control.n_false(floor)} in {control.n_voxels:,} nm³)"
+    )
 
 
 def _composition(percent: dict[str, float]) -> str:
