@@ -79,7 +79,7 @@ def fit_network(
     steps = schedule.epochs * (len(training) // how.batch)
     if steps == 0:
         raise ModelError(
-            f"{len(training)} images are too few to train on: a batch of {how.batch} and one epoch are needed at least. "
+            f"{len(training)} images are too few to train on: at least {how.batch}, a batch, and one epoch are needed. "
             f"Make a larger dictionary."
         )
     if schedule.patience and not len(validation):
