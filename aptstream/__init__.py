@@ -32,8 +32,15 @@ if TYPE_CHECKING:
     from aptstream.io.pos import write_pos as write_pos
     from aptstream.io.ranges import read_ranges as read_ranges
     from aptstream.model.evaluate import evaluate as evaluate
+    from aptstream.model.explain import Explanation as Explanation
+    from aptstream.model.explain import explain_voxel as explain_voxel
+    from aptstream.model.explain import feature_maps as feature_maps
+    from aptstream.model.explain import grad_cam as grad_cam
     from aptstream.model.modelfile import Model as Model
     from aptstream.model.modelfile import load_model as load_model
+    from aptstream.model.presets import get_preset as get_preset
+    from aptstream.model.presets import make_library as make_library
+    from aptstream.model.training import TrainingOptions as TrainingOptions
     from aptstream.model.training import train as train
     from aptstream.points import Box as Box
     from aptstream.points import PointCloud as PointCloud
@@ -54,11 +61,17 @@ if TYPE_CHECKING:
     from aptstream.sdm.darkfield import dark_field as dark_field
     from aptstream.sdm.darkfield import order_field as order_field
     from aptstream.sdm.dictionary import make_dictionary as make_dictionary
+    from aptstream.sdm.image import View as View
     from aptstream.sdm.image import contrast_images as contrast_images
     from aptstream.sdm.image import grey_images as grey_images
+    from aptstream.sdm.image import network_input as network_input
     from aptstream.sdm.image import scan_images as scan_images
     from aptstream.sdm.image import standardised_images as standardised_images
     from aptstream.sdm.kernel import CellBox as CellBox
+    from aptstream.sdm.li2021 import add_real_images as add_real_images
+    from aptstream.sdm.li2021 import make_li2021 as make_li2021
+    from aptstream.sdm.matched import MatchedRecipe as MatchedRecipe
+    from aptstream.sdm.matched import make_matched as make_matched
     from aptstream.sdm.planes import Planes as Planes
     from aptstream.sdm.planes import fit_planes as fit_planes
     from aptstream.sdm.window import Channels as Channels
@@ -92,16 +105,20 @@ _ROOMS = {
     "grid.vote": ("vote",),
     "io": ("read_pos", "read_ranges", "write_pos"),
     "model.evaluate": ("evaluate",),
+    "model.explain": ("Explanation", "explain_voxel", "feature_maps", "grad_cam"),
     "model.modelfile": ("Model", "load_model"),
-    "model.training": ("train",),
+    "model.presets": ("get_preset", "make_library"),
+    "model.training": ("TrainingOptions", "train"),
     "points": ("Box", "PointCloud", "Range", "RangeTable", "Roles", "Sphere"),
     "report": ("Summary", "report"),
     "scan": ("ScanStore", "open_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),
     "sdm.darkfield": ("dark_field", "order_field"),
     "sdm.dictionary": ("sdm_dictionary",),
-    "sdm.image": ("contrast_images", "grey_images", "scan_images", "standardised_images"),
+    "sdm.image": ("View", "contrast_images", "grey_images", "network_input", "scan_images", "standardised_images"),
     "sdm.kernel": ("CellBox",),
+    "sdm.li2021": ("add_real_images", "make_li2021"),
+    "sdm.matched": ("MatchedRecipe", "make_matched"),
     "sdm.planes": ("Planes", "fit_planes"),
     "sdm.window": ("Channels", "SdmWindow"),
     "simulate": (

@@ -32,12 +32,21 @@ def dictionary(
 ) -> None:
     """Make a training library: labelled images of simulated cubes.
 
-    Presets: `cubes`, `matched`, `li2021` (as published), `li2021-matched` (its pictures of honest specimens).
+    Presets: `order` and `joint` (1 nm grid), `cubes`, `matched`, `li2021` (as published), `li2021-matched`.
 
     Example: `aptstream dictionary --specimens 200 --seed 1 --out dictionary.zarr`
     """
     from aptstream.model.presets import get_preset, make_library
+    from aptstream.model.refiner_training import N_SPECIMENS, REFINERS
+    from aptstream.sdm.orderlibrary import make_order_library
 
+    if preset in REFINERS:
+        with StageDisplay(stderr) as stages:
+            stages.begin("dictionary")
+            n = specimens or N_SPECIMENS
+            make_order_library(out, n_specimens=n, seed=seed, threads=threads, progress=stages)
+        show_facts(stdout, facts(out))
+        return
     recipe = get_preset(preset)
     published = recipe.library == "li2021"
     if (specimens if published else images) is not None:
@@ -67,6 +76,7 @@ def train(
     """
     from aptstream.model.modelfile import SUFFIX, save_model
     from aptstream.model.presets import get_preset
+    from aptstream.model.refiner_training import REFINERS, train_order_model
     from aptstream.model.training import TrainingOptions
     from aptstream.model.training import train as fit
 
@@ -80,7 +90,10 @@ def train(
             stderr.print(f"epoch {done} of {total}  {stage}", highlight=False, markup=False)
 
         stages.begin("train")
-        model = fit(get_preset(preset), library, seed=seed, options=options, progress=tell)
+        if preset in REFINERS:
+            model = train_order_model(preset, library, seed=seed, threads=threads, progress=tell)
+        else:
+            model = fit(get_preset(preset), library, seed=seed, options=options, progress=tell)
     save_model(out, model)
     show_facts(stdout, facts(out))
 

@@ -79,8 +79,8 @@ def fit_network(
     steps = schedule.epochs * (len(training) // how.batch)
     if steps == 0:
         raise ModelError(
-            f"{len(training)} images are too few to train on: a batch of {how.batch} and one epoch are needed at least."
-            f" Make a larger dictionary."
+            f"{len(training)} images are too few to train on: at least {how.batch}, a batch, and one epoch are needed. "
+            f"Make a larger dictionary."
         )
     if schedule.patience and not len(validation):
         raise ModelError("Early stopping watches images that are not fitted, and there are none: take more specimens.")

@@ -5,12 +5,17 @@ A network is described by plain numbers, so a model file needs no code from anyb
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from aptstream import __version__
 from aptstream.errors import MissingPackageError, ModelError
 
 if TYPE_CHECKING:
@@ -320,3 +325,41 @@ def require_tensorflow() -> Any:
             "Install it with: pip install 'aptstream[train]'. Scanning with a trained model does not need it."
         ) from error
     return tf
+
+
+def start_tensorflow(threads: int) -> tuple[Any, int]:
+    """Import TensorFlow to train with so many threads: the same number gives the same weights on the same machine.
+
+    Parameters
+    ----------
+    threads : int
+        Threads wanted; they can be chosen only once in a process.
+
+    Returns
+    -------
+    tensorflow : module
+    threads : int
+        Threads that it has.
+
+    Raises
+    ------
+    MissingPackageError
+        If it is not installed.
+    """
+    tensorflow = require_tensorflow()
+    with contextlib.suppress(RuntimeError):  # set already in this process
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+    # 0 = as many as there are: so if TensorFlow was started in this process before anybody asked for a number
+    return tensorflow, int(tensorflow.config.threading.get_intra_op_parallelism_threads()) or os.cpu_count() or 1
+
+
+def versions(tensorflow: Any) -> dict[str, str]:
+    """Name the versions that a model was made with, for its history."""
+    return {
+        "aptstream": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tensorflow.__version__,
+        "keras": tensorflow.keras.__version__,
+        "numpy": np.__version__,
+    }

@@ -204,6 +204,15 @@ def make_library(
         If something exists at `path`.
     PlanError
         If the size is impossible.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from aptstream.sdm.library import open_dictionary
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = make_library(get_preset("matched"), Path(folder, "dictionary.zarr"), seed=1, size=2)
+    ...     open_dictionary(path)[0][4].image.shape
+    (54, 75, 10)
     """
     if size is not None and size < 1:
         raise PlanError(f"A library needs a size of at least 1, found {size}.")

@@ -19,13 +19,16 @@ from aptstream.model.channels import (
     specimen_order,
 )
 from aptstream.model.gridnet import GridNet, TrainedGridNet
-from aptstream.model.networks import require_tensorflow
+from aptstream.model.modelfile import Model, load_model
+from aptstream.model.networks import require_tensorflow, start_tensorflow, versions
 from aptstream.model.refiner import Refiner, mean_probability
 from aptstream.progress import Progress, silent
 from aptstream.sdm.orderlibrary import OrderExample, open_order_library
 
 Floats = npt.NDArray[np.float32]
 
+#: Specimens of a library where no number is given.
+N_SPECIMENS = 450
 #: Specimens in a batch, largest learning rate, and standard deviation of the noise on the numbers of a specimen.
 BATCH, LEARNING_RATE, SCALAR_NOISE = 3, 4e-3, 0.08
 #: One voxel in so many tells mean and standard deviation of the channels.
@@ -102,9 +105,7 @@ def train_refiner(
     return Refiner(tuple(nets[: recipe.n_first]), tuple(nets[recipe.n_first :])), losses
 
 
-def train_order_model(
-    name: str, library: Path, *, seed: int, threads: int = 1, progress: Progress = silent
-) -> Model:
+def train_order_model(name: str, library: Path, *, seed: int, threads: int = 1, progress: Progress = silent) -> Model:
     """Train the nets of a preset on an order library, and put them behind the judges of the shipped model ``cubes``.
 
     Parameters
@@ -131,8 +132,7 @@ def train_order_model(
     MissingPackageError
         If TensorFlow is not installed.
     """
-    tensorflow = require_tensorflow()
-    use_threads(tensorflow, threads)
+    tensorflow, used = start_tensorflow(threads)
     examples, attributes = open_order_library(library)
     refiner, losses = train_refiner(examples, REFINERS[name], seed=seed, progress=progress)
     cubes = load_model("cubes")
@@ -141,7 +141,7 @@ def train_order_model(
         "command": f"aptstream dictionary --preset {name} --specimens {made['n_specimens']} --seed {made['seed']} "
         f"--out LIBRARY && aptstream train LIBRARY --preset {name} --seed {seed} --threads {threads} --out MODEL",
         "seed": seed,
-        "threads": threads,
+        "threads": used,
         "library": {**made, "sha256": attributes["content_digest"]},
         "cubes": cubes.digest,
         "losses": losses,

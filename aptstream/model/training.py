@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aptstream import __version__
 from aptstream.errors import ModelError
 from aptstream.model.evaluate import HELD_OUT, held_out, score
 from aptstream.model.fitting import Curves, Schedule, Tell, accuracy_of, best_epoch, convert, fit_network
 from aptstream.model.modelfile import CubeJudge, Model
-from aptstream.model.networks import require_tensorflow
+from aptstream.model.networks import start_tensorflow, versions
 from aptstream.model.predict import Predictor
 from aptstream.model.presets import SPLITS, Preset, Split
 from aptstream.progress import Progress, silent
@@ -107,11 +103,8 @@ def train(
     MissingPackageError
         If TensorFlow is not installed.
     """
-    tensorflow = require_tensorflow()
     chosen = options or TrainingOptions()
-    with contextlib.suppress(RuntimeError):  # set already in this process
-        tensorflow.config.threading.set_intra_op_parallelism_threads(chosen.threads)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+    tensorflow, threads = start_tensorflow(chosen.threads)
     samples, attributes = open_dictionary(dictionary)
     if views_of(attributes) != preset.views or attributes["recipe"] != preset.library:
         raise ModelError(
@@ -130,21 +123,14 @@ def train(
     history: dict[str, Any] = {
         "command": _command(preset, attributes, seed, chosen),
         "seed": seed,
-        # 0 = as many as there are: so if TensorFlow was started in this process before anybody asked for a number
-        "threads": int(tensorflow.config.threading.get_intra_op_parallelism_threads()) or os.cpu_count(),
+        "threads": threads,
         "fit": {**asdict(preset.fit), "split": chosen.split or preset.fit.split},
         "curves": curves,
         "dictionary": {
             **{key: attributes[key] for key in ("seed", "n_specimens", "n_real") if key in attributes},
             "sha256": dictionary_digest(samples, attributes),
         },
-        "versions": {
-            "aptstream": __version__,
-            "python": platform.python_version(),
-            "tensorflow": tensorflow.__version__,
-            "keras": tensorflow.keras.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(tensorflow),
     }
     return Model(preset.name, preset.crystal, tuple(judges), preset.cut, preset.min_voxels, history, scores)
 

@@ -130,7 +130,7 @@ def crystal_sites(phase: int) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     phase : int
-        0 for FCC, where every site is Al (9 841 of them), 1 for L1₂ (7 098).
+        0 for FCC, where every site is Al (9 842 of them), 1 for L1₂ (7 098).
 
     Returns
     -------
@@ -272,6 +272,14 @@ def make_li2021(
     References
     ----------
     .. [1] Li et al., npj Comput. Mater. 7, 8 (2021), Methods and Table 1.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     samples, _ = open_dictionary(make_li2021(Path(folder, "dictionary.zarr"), seed=1, n_images=4))
+    >>> samples[4].image.shape, sorted(samples[4].fraction.tolist())
+    ((4, 150, 150), [0.0, 0.0, 1.0, 1.0])
     """
     wanted = (table or NoiseTable()).of_size(n_images)
     parts = _parts(wanted, np.random.default_rng(seed))
@@ -319,6 +327,17 @@ def add_real_images(
         If the dictionary cannot be read, or something exists at `out`.
     PlanError
         If the pictures are not such as the dictionary holds, or the labels no fractions.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     simulated, more = Path(folder, "simulated.zarr"), Path(folder, "more.zarr")
+    ...     _ = make_li2021(simulated, seed=1, n_images=4)
+    ...     real = np.full((2, 150, 150), 255, "u1")
+    ...     samples, _ = open_dictionary(add_real_images(simulated, real, [0, 0], out=more, seed=1))
+    >>> len(samples[4])
+    18
     """
     samples, attributes = open_dictionary(dictionary)
     views = views_of(attributes)

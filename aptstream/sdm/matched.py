@@ -291,6 +291,17 @@ def make_matched(
     ------
     StoreError
         If something exists at `path`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from aptstream.sdm.library import open_dictionary
+    >>> from aptstream.sdm.window import SdmWindow
+    >>> recipe = MatchedRecipe(Crystal("L12", 0.405), {4: View(SdmWindow("z", 1.5, 75, 2.0, 1))}, n_specimens=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     samples, _ = open_dictionary(make_matched(Path(folder, "dictionary.zarr"), recipe, seed=1))
+    >>> samples[4].image.shape
+    (27, 75, 1)
     """
     size, n = recipe.specimen_nm, recipe.n_specimens
     n_parts = -(-n // SPECIMENS_PER_PART)

@@ -252,7 +252,7 @@ def test_a_dictionary_of_other_windows_is_refused_with_what_to_do(small_dictiona
 
 @pytest.mark.tf
 def test_a_library_of_another_kind_is_refused_though_its_images_look_alike(small_dictionary):
-    with pytest.raises(ModelError, match="kind 'specimens'.*kind 'matched'"):
+    with pytest.raises(ModelError, match=r"kind 'specimens'.*kind 'matched'"):
         train(replace(TINY, library="matched"), small_dictionary, seed=1)
 
 
@@ -308,12 +308,8 @@ def test_the_recorded_command_names_what_was_asked_for():
 def test_the_publications_preset_is_as_published():
     preset = get_preset("li2021")
     assert preset.net.n_parameters(preset.views[4].shape) == 1_666_881
-    assert (preset.epochs[4], preset.fit.batch, preset.fit.optimiser, preset.fit.learning_rate) == (
-        7,
-        32,
-        "rmsprop",
-        1e-3,
-    )
+    fit = preset.fit
+    assert (preset.epochs[4], fit.batch, fit.optimiser, fit.learning_rate) == (7, 32, "rmsprop", 1e-3)
     assert (fit.split, preset.cut * 64) == ("image", 62)
     honest = get_preset("li2021-matched")
     assert (honest.net, honest.views, honest.fit.split) == (preset.net, preset.views, "specimen")

@@ -1,0 +1,92 @@
+"""The publication's network trained on its own library and on an honest one: what blur alone can look like.
+
+Both are tested on simulated pictures of other seeds: the publication's own (Table 1), the same with the σz ranges of
+the two classes exchanged, and honest cubes, whose two phases have one range of blur.
+
+    OMP_NUM_THREADS=1 python bench/bench_li2021.py [--images 3000] [--epochs 3] [--test 1000]
+
+prints one JSON object a line: the share of pictures on the right side of 1/2, and the area under the ROC curve. The
+published size is --images 18416 --epochs 7 (hours on one core).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from aptstream.model.evaluate import auc
+from aptstream.model.fitting import accuracy_of
+from aptstream.model.modelfile import CubeJudge
+from aptstream.model.predict import Predictor
+from aptstream.model.presets import get_preset, make_library
+from aptstream.model.training import train
+from aptstream.sdm.li2021 import EDGE_NM, NoiseTable, make_li2021
+from aptstream.sdm.library import Samples, open_dictionary
+from aptstream.sdm.matched import SPECIMEN_NM
+
+#: Honest cubes of one specimen.
+CUBES = (SPECIMEN_NM - EDGE_NM + 1) ** 3
+
+
+def test_sets(folder: Path, n: int) -> Iterator[tuple[str, Samples]]:
+    """Pictures that no training has seen."""
+    yield "table_1", open_dictionary(make_li2021(folder / "own.zarr", seed=101, n_images=n))[0][EDGE_NM]
+    swapped = make_li2021(folder / "swapped.zarr", seed=102, n_images=n, table=NoiseTable().swapped())
+    yield "table_1_swapped_sigma_z", open_dictionary(swapped)[0][EDGE_NM]
+    honest = make_library(get_preset("li2021-matched"), folder / "honest.zarr", seed=103, size=max(n // CUBES, 1))
+    yield "honest", open_dictionary(honest)[0][EDGE_NM]
+
+
+def judge_of(preset_name: str, folder: Path, n_images: int, epochs: int) -> CubeJudge:
+    """Make a library and train on it."""
+    preset = replace(get_preset(preset_name), epochs={EDGE_NM: epochs})
+    size = n_images if preset.library == "li2021" else -(-n_images // CUBES)
+    start = time.process_time()
+    library = make_library(preset, folder / f"{preset_name}.zarr", seed=1, size=size)
+    model = train(preset, library, seed=1, progress=lambda *row: print(*row, file=sys.stderr))
+    print(f"{preset_name}: {time.process_time() - start:.0f} s of CPU", file=sys.stderr)
+    return model.judges[0]
+
+
+def scores(judge: CubeJudge, samples: Samples) -> dict[str, float]:
+    """Share of right answers, of each class and in all, and AUC of cubes at least half ordered against none."""
+    p = Predictor(judge)(samples.image)
+    ordered, none = samples.fraction >= 0.5, samples.fraction == 0
+    return {
+        "accuracy": accuracy_of(p, samples.fraction),
+        "unordered_called_ordered": float((p[none] >= 0.5).mean()),
+        "ordered_called_unordered": float((p[ordered] < 0.5).mean()),
+        "auc": auc(p[ordered], p[none]),
+    }
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--test", type=int, default=1000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        published = judge_of("li2021", folder, arguments.images, arguments.epochs)
+        honest = judge_of("li2021-matched", folder, arguments.images, arguments.epochs)
+        for test, samples in test_sets(folder, arguments.test):
+            rows = [scores(judge, samples) for judge in (published, honest)]
+            for quantity in rows[0]:
+                value, rival = (round(row[quantity], 4) for row in rows)
+                line = {"name": f"li2021.{test}.{quantity}", "value": value, "unit": "1"}
+                line |= {"rival": "same network, honest library", "rival_value": rival, "ratio": None}
+                print(json.dumps(line | {"n": int(np.size(samples.fraction))}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
