@@ -1,5 +1,7 @@
 """Specimens made slab by slab: the same ions however they are grouped, in files as in memory."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from aptstream.simulate import (
     write_specimen,
 )
 
+NOTHING = Particles(np.zeros((0, 3)), np.zeros(0), np.zeros(0, dtype=np.int64))
 TILTED = {"tilt_deg": 8.0, "bow_deg": 6.0, "stretch": 0.05}
 
 
@@ -70,6 +73,19 @@ def test_planes_go_on_across_slabs():
         assert abs(part.mean() - np.exp(-2 * (np.pi * 0.02 / spacing) ** 2)) < 0.05  # 2 % from the ends of a part
 
 
+@pytest.mark.usefixtures("_thin_slabs")
+def test_memory_does_not_grow_with_the_depth():
+    peaks = []
+    for depth in (30, 150):
+        plan = plan_specimen(np.random.default_rng(1), NOTHING, Settings(size_nm=(9, 9, depth)))
+        tracemalloc.start()
+        n_ions = sum(len(block) for block in plan.blocks())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert n_ions > 2000 * depth
+    assert peaks[1] < 1.2 * peaks[0]
+
+
 def test_in_memory_and_in_blocks_the_ions_are_the_same():
     plan = plan_of(5)
     in_memory, planned = (
@@ -82,9 +98,8 @@ def test_in_memory_and_in_blocks_the_ions_are_the_same():
 
 
 def test_two_specimens_of_one_generator_differ():
-    rng, none = np.random.default_rng(1), Particles(np.zeros((0, 3)), np.zeros(0), np.zeros(0, dtype=np.int64))
-    how = Settings(size_nm=(6, 6, 6))
-    first, second = (simulate_specimen(rng, none, how).cloud.position for _ in range(2))
+    rng, how = np.random.default_rng(1), Settings(size_nm=(6, 6, 6))
+    first, second = (simulate_specimen(rng, NOTHING, how).cloud.position for _ in range(2))
     assert first.tobytes() != second.tobytes()
 
 
