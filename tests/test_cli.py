@@ -212,6 +212,33 @@ def test_simulated_files_are_the_same_for_the_same_seed(tmp_path):
     assert files["a"] == files["b"] != files["c"]
 
 
+def test_any_material_is_simulated_with_its_truth(tmp_path):
+    size = ("--size-nm", 12, 11, 13, "--mean-radius-nm", 1.5, "--volume-fraction", 0.05)
+    for name, options, label, pole in (
+        ("ni", ("--alloy", "Ni-Al", "--level", "hard", "--shape", "plate"), "L12", [0, 0, 1]),
+        ("ti", ("--alloy", "Ti-Al", "--pole", "1,0,-1,0"), "D019", [1, 0, 0]),
+        ("al", ("--structure", "D022", "--a-nm", 0.4, "--pole", "0,0,1", "--order", 0.5), "D022", [0, 0, 1]),
+    ):
+        said = done("simulate", "--out", tmp_path / name, *size, *options)
+        truth = json.loads((tmp_path / name / "specimen.truth.json").read_text())
+        n_ions = (tmp_path / name / "specimen.pos").stat().st_size // 16
+        assert str(n_ions) in said
+        assert truth["settings"]["crystal"]["label"] == label in said
+        assert truth["settings"]["crystal"]["pole"] == pole
+        assert len(truth["radius_nm"]) > 0
+        assert truth["plate"] == [name == "ni"] * len(truth["radius_nm"])
+    assert truth["settings"]["order"] == 0.5
+    assert truth["settings"]["crystal"]["a_nm"] == 0.4
+
+
+def test_ions_may_be_written_as_epos(tmp_path):
+    for ions in ("pos", "epos"):
+        done("simulate", "--out", tmp_path / ions, "--size-nm", 7, 7, 7, "--volume-fraction", 0, "--ions", ions)
+    assert {path.suffix for path in (tmp_path / "epos").iterdir()} == {".epos", ".rrng", ".json", ".npz"}
+    sizes = [(tmp_path / ions / f"specimen.{ions}").stat().st_size for ions in ("pos", "epos")]
+    assert sizes[0] // 16 == sizes[1] // 44 > 5000
+
+
 def test_the_version_is_told():
     assert done("--version") == f"{__version__}\n"
 
@@ -357,6 +384,15 @@ def test_a_missing_option_is_wrong_usage(missing, inputs, tmp_path):
         (("simulate", "--out", "s", "--size-nm", "-1", "5", "5"), 1, r"size.*found.*-1"),
         (("simulate", "--out", "s", "--size-nm", "nan", "5", "5"), 1, r"size.*found.*nan"),
         (("simulate", "--out", "good.pos"), 1, r"good\.pos is a file"),
+        (("simulate", "--out", "s", "--alloy", "Unobtainium"), 1, r"no alloy 'Unobtainium'.*choose one of.*Ni-Al"),
+        (("simulate", "--out", "s", "--level", "easy"), 1, r"no level 'easy'.*good, hard"),
+        (("simulate", "--out", "s", "--kind", "other"), 1, r"no kind .*'other'.*clusters"),
+        (("simulate", "--out", "s", "--shape", "cube"), 1, r"no shape 'cube'"),
+        (("simulate", "--out", "s", "--ions", "apt"), 1, r"no ions 'apt'.*pos, epos"),
+        (("simulate", "--out", "s", "--structure", "A15"), 1, r"'A15' is not known.*D019"),
+        (("simulate", "--out", "s", "--pole", "0,x"), 2, r"--pole.*found '0,x'"),
+        (("simulate", "--out", "s", "--pole", "1,0,-1,0"), 1, r"three indices"),
+        (("simulate", "--out", "s", "--structure", "B2", "--volume-fraction", "0.3"), 1, r"of the volume take.*Choose"),
         (("dictionary", "--out", "d.zarr", "--preset", "nonsense"), 1, r"no preset 'nonsense'"),
         (("dictionary", "--out", "good.pos"), 1, r"good\.pos exists"),
         (("dictionary", "--out", "d.zarr", "--preset", "li2021", "--specimens", "20"), 2, r"given by --images"),

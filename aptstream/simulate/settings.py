@@ -120,7 +120,8 @@ class Settings:
     @property
     def is_ordered(self) -> bool:
         """Whether there is order to be found in the particles."""
-        return self.kind != "clusters" and not self.shuffle and self.order > 0
+        has_roles = any(self.crystal.structure.roles)
+        return has_roles and self.kind != "clusters" and not self.shuffle and self.order > 0
 
     @property
     def has_contrast(self) -> bool:
@@ -164,6 +165,8 @@ class Settings:
             high, low = (p * content / self._full_solute for p in (self.occupancy, self.antisite))
         if high > 1:  # more than the solute sites can take: the rest goes to the host sites
             high, low = 1.0, (content - sites) / (1 - sites)
+        elif low > 1:
+            high, low = (content - (1 - sites)) / sites, 1.0
         strength = np.asarray(order, dtype=np.float64) * (0.0 if self.kind == "clusters" else self.order)
         return SiteSolute(content + strength * (high - content), content + strength * (low - content))
 

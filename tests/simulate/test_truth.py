@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aptstream.crystal import Crystal
 from aptstream.errors import FileFormatError
 from aptstream.io.pos import read_pos
 from aptstream.io.ranges import read_rrng
@@ -123,6 +124,11 @@ def test_what_is_not_ordered_is_not_in_the_truth(specimen, tmp_path, change):
     assert len(read_truth(files.truth)) == len(plan.ordered_particles) == 0
     assert not np.load(files.voxels)["fraction"].any()
     assert len(plan.particles) > 0
+
+
+def test_a_disordered_structure_has_no_ordered_particles():
+    disordered, ordered = (Settings(crystal=Crystal(label, 0.405)) for label in ("FCC", "L12"))
+    assert (disordered.is_ordered, ordered.is_ordered) == (False, True)
 
 
 def test_particles_without_order_are_left_out_of_the_truth(specimen):
