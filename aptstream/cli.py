@@ -6,19 +6,16 @@ Progress and messages go to stderr, results to stdout. Exit codes: 0 done, 1 fai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from aptstream import __version__
-from aptstream.display import StageDisplay, say_decisions, show_facts, show_summary, write_json
-from aptstream.errors import AptstreamError
+from aptstream.display import StageDisplay, say_decisions, show_evaluation, show_facts, show_summary, verb, write_json
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -32,7 +29,6 @@ app.add_typer(export_app, name="export")
 app.add_typer(model_app, name="model")
 
 stderr, stdout = Console(stderr=True), Console()
-Arguments = ParamSpec("Arguments")
 
 
 def _in_a_folder(path: Path | None) -> Path | None:
@@ -54,31 +50,6 @@ JsonTo = Annotated[
     typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=_in_a_folder),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
-
-
-def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """Turn the errors that a user can mend into a message and an exit code."""
-
-    @wraps(function)
-    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
-        try:
-            function(*args, **kwargs)
-        except AptstreamError as error:
-            stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-            raise typer.Exit(1) from error
-        except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            stderr.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", soft_wrap=True)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as error:
-            stderr.print(
-                "interrupted: nothing half-written was left. Stages that were complete stay in the output folder: "
-                "remove it, or give another --out, to start over.",
-                soft_wrap=True,
-            )
-            raise typer.Exit(130) from error
-
-    return guarded
 
 
 @app.callback(invoke_without_command=True)
@@ -334,6 +305,34 @@ def train(
         model = fit(get_preset(preset), library, seed=seed, progress=stages)
     save_model(out, model)
     show_facts(stdout, _facts(out))
+
+
+@app.command()
+@verb
+def evaluate(
+    path: Annotated[Path, typer.Argument(help="Output folder of a run (or its grid), or a training library.")],
+    truth: Annotated[
+        Path | None, typer.Option(help="True particles of the specimen (.truth.json). Default: the one in the folder.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="Model whose networks judge a training library.")] = "cubes",
+    seed: Seed = 1,
+    json_to: JsonTo = None,
+) -> None:
+    """Say how right a result is, on a simulated specimen whose truth is known.
+
+    Example: `aptstream simulate --seed 3 --out s`, `aptstream run s/specimen.pos --ranges s/specimen.rrng --host Al
+    --solute Li,Mg --out result`, then `aptstream evaluate result --truth s/specimen.truth.json`
+    """
+    from aptstream.inspection import evaluation_of, is_dictionary
+
+    if is_dictionary(path):
+        from aptstream.model.evaluate import evaluate as score_networks
+        from aptstream.model.modelfile import load_model
+
+        scores = {f"{edge} nm cubes": row for edge, row in score_networks(load_model(model), path).items()}
+        write_json(scores, json_to) if json_to is not None else show_facts(stdout, scores)
+        return
+    show_evaluation(stdout, evaluation_of(path, truth, seed), json_to)
 
 
 @model_app.command("list")

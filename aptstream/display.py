@@ -5,19 +5,53 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from aptstream.errors import AptstreamError
+
 if TYPE_CHECKING:
+    from aptstream.grid.evaluate import Evaluation
     from aptstream.points import Roles
     from aptstream.report import Summary
+
+stderr = Console(stderr=True)
+Arguments = ParamSpec("Arguments")
+
+
+def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Turn the errors that a user can mend into a message and an exit code."""
+
+    @wraps(function)
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except AptstreamError as error:
+            stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            stderr.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", soft_wrap=True)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            stderr.print(
+                "interrupted: nothing half-written was left. Stages that were complete stay in the output folder: "
+                "remove it, or give another --out, to start over.",
+                soft_wrap=True,
+            )
+            raise typer.Exit(130) from error
+
+    return guarded
 
 
 class StageDisplay:
@@ -151,6 +185,41 @@ def show_summary(summary: Summary, folder: Path, seconds: dict[str, float], json
             stderr.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
         stdout.print(escape(summary.sentence), style="bold", highlight=False)
         stdout.print(f"report: {escape(str(page))}", highlight=False, soft_wrap=True)
+
+
+def show_evaluation(console: Console, evaluation: Evaluation, json_to: Path | None) -> None:
+    """Show how right a result is: a table of scores with their intervals, or JSON.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where to draw.
+    evaluation : Evaluation
+        From `aptstream.grid.evaluate`.
+    json_to : Path, optional
+        File for the numbers as JSON. With ``-`` they go to stdout, and nothing else does.
+    """
+    from aptstream.grid.evaluate import NOTE
+
+    if json_to is not None:
+        write_json(evaluation.as_json(), json_to)
+    if json_to is not None and str(json_to) == "-":
+        return
+    comparison = evaluation.comparison
+    console.print(
+        f"{len(comparison.correct)} particles found, {int(comparison.considered.sum())} are there "
+        f"({comparison.volume_fraction:.2%} of the volume).",
+        style="bold",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    for heading in ("value", "95 % interval", "of"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in evaluation.table:
+        table.add_row(*map(escape, row))
+    console.print(table)
+    console.print(NOTE, style="dim", highlight=False)
 
 
 def write_json(values: dict[str, Any], to: Path) -> None:
