@@ -326,6 +326,8 @@ def evaluate(
     from aptstream.inspection import evaluation_of, is_dictionary
 
     if is_dictionary(path):
+        if truth is not None:
+            raise typer.BadParameter("a training library holds its own truth: leave --truth out", param_hint="--truth")
         from aptstream.model.evaluate import evaluate as score_networks
         from aptstream.model.modelfile import load_model
 

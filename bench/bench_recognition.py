@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rivals import RIVALS, TUNED, Result, Seen, preset
+from rivals import RIVALS, Ions, Result, Seen, preset, tuning_of
 from specimens import CASES, LEVELS, Specimen, case_of, make_specimen, write_specimen
 
 from aptstream.cloud import PointStore, ingest
@@ -39,7 +39,7 @@ from aptstream.scan import run_scan
 
 #: Names for `load_model`: a new preset is one more name. Rivals that need votes take those of the first one.
 PRESETS = ("cubes",)
-#: Specimens of a benchmark have these seeds and the next ones; rivals were tuned on seed 900.
+#: Specimens of a benchmark have this seed and the next ones; rivals were tuned on another one.
 FIRST_SEED = 1000
 BANDS_NM = ((0.5, 1.0), (1.0, 1.5), (1.5, np.inf))
 
@@ -87,22 +87,25 @@ def judge(work: Work) -> dict[str, Judged]:
         judged, first = {}, None
         for name in PRESETS:
             try:
-                seen = look(specimen, store, name, work.level)
+                seen = look(specimen, store, name, work)
             except AptstreamError as error:
                 judged[name] = Judged(error=str(error))
                 continue
             first = first or seen
             judged[name] = against_truth(preset(seen), truth)
         for name, method in RIVALS.items() if first is not None else ():
-            judged[name] = against_truth(method(first), truth)
+            result = method(first)
+            if result is not None:
+                judged[name] = against_truth(result, truth)
     return judged
 
 
-def look(specimen: Specimen, store: PointStore, name: str, level: str) -> Seen:
+def look(specimen: Specimen, store: PointStore, name: str, work: Work) -> Seen:
     """Scan a specimen with a preset, and find its particles."""
-    model = model_for(name, specimen)
-    scan = run_scan(store, model, specimen.case.roles, out=store.path.with_name(f"{name}.zarr"))
-    return Seen(store, scan, find(scan, store, model), model, specimen.case.lattice.period_nm, TUNED[level])
+    model, case = model_for(name, specimen), specimen.case
+    scan = run_scan(store, model, case.roles, out=store.path.with_name(f"{name}.zarr"))
+    tuning = tuning_of(work.case, work.level)
+    return Seen(Ions(store, case.roles), scan, find(scan, store, model), model, case.lattice.period_nm, tuning)
 
 
 def against_truth(result: Result, truth: TrueVolumes) -> Judged:

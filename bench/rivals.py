@@ -1,7 +1,8 @@
 """Rival methods of the benchmark: what else finds particles, each with a map on the 1 nm grid and particles in it.
 
 Each takes what was seen of a specimen and returns a `Result`. Parameters that a rival needs were chosen with the truth
-of *another* specimen (`python bench/rivals.py` prints them): a rival is given more than a user has, never the answer.
+of *another* specimen of the same alloy and level: a rival is given more than a user has, never the answer.
+`python bench/rivals.py > bench/rivals.jsonl` chooses them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+from specimens import CASES, LEVELS, alloy_of, draw_specimen, write_specimen
 
 from aptstream.cloud import PointStore, ingest
 from aptstream.grid import Answer, find_precipitates
@@ -39,33 +41,58 @@ class Tuning:
     clustered_ions: float
 
 
-TUNED = {"good": Tuning(0.7, 0.1649, 1.0, 34, 3.0), "hard": Tuning(1.0, 0.1555, 1.0, 28, 3.0)}
+TUNING_FILE = Path(__file__).with_suffix(".jsonl")
+#: Seed of the specimens that rivals are tuned on; the benchmark's begin at 1000.
+TUNING_SEED = 900
 #: Delocalisation of the fixed surface, and its content of the first solute.
 FIXED_NM, FIXED_CONTENT = 1.0, 0.08
 #: Dark field: window, smoothing of its map, shuffles pooled, and the quantile of those that is the cut.
 WINDOW_NM, SMOOTHED_NM, N_SHUFFLES, QUANTILE = 0.7, 0.5, 5, 0.9999
 
 
+def tuning_of(case: str, level: str) -> Tuning:
+    """Look up what was chosen for the alloy of a case at a level."""
+    rows = [json.loads(line) for line in TUNING_FILE.read_text(encoding="utf-8").splitlines()]
+    (row,) = (row for row in rows if (row.pop("case"), row.pop("level")) == (alloy_of(case), level))
+    return Tuning(**row)
+
+
+@dataclass(frozen=True)
+class Ions:
+    """The ions of a specimen, and which of them are host and solute."""
+
+    store: PointStore
+    roles: Roles
+
+    @cached_property
+    def cloud(self) -> PointCloud:
+        """All of them."""
+        return self.store.read((0, 0, 0), self.store.shape_cells)
+
+    def in_voxels(self, chosen: np.ndarray) -> np.ndarray:
+        """Count some of them in each voxel."""
+        voxel = np.floor(self.cloud.position[chosen].astype(np.float64) - np.array(self.store.origin_nm)).astype(int)
+        shape = self.store.shape_cells
+        flat = np.ravel_multi_index(tuple(voxel.T), shape)
+        return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(float)
+
+    @cached_property
+    def solute(self) -> np.ndarray:
+        """Rows of the solute ions."""
+        role = self.roles.of(self.cloud.species_names)
+        return np.flatnonzero(role[self.cloud.species] == SOLUTE)
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a method may look at: the ions, the judgements of a preset, and what was tuned elsewhere."""
 
-    store: PointStore
+    ions: Ions
     scan: ScanStore
     answer: Answer
     model: Model
     period_nm: float
     tuning: Tuning
-
-    @cached_property
-    def cloud(self) -> PointCloud:
-        """All ions."""
-        return self.store.read((0, 0, 0), self.store.shape_cells)
-
-    @property
-    def roles(self) -> Roles:
-        """Host and solutes."""
-        return self.scan.roles
 
 
 @dataclass(frozen=True)
@@ -94,29 +121,31 @@ def published_rule(seen: Seen) -> Result:
     return found_in(seen.answer.votes.total, 62.0, min_voxels=1)
 
 
-def content(seen: Seen, species: tuple[str, ...], sigma_nm: float) -> np.ndarray:
+def content(ions: Ions, species: tuple[str, ...], sigma_nm: float) -> np.ndarray:
     """Atomic fraction of some species among all ranged ions, each delocalised by a Gaussian."""
-    cloud, shape = seen.cloud, seen.store.shape_cells
-    voxel = np.floor(cloud.position - np.array(seen.store.origin_nm)).astype(int)
-    chosen = np.isin(cloud.species, [cloud.species_names.index(name) for name in species])
-    counted, every = (ndimage.gaussian_filter(_count(voxel[w], shape), sigma_nm) for w in (chosen, cloud.species > 0))
+    of = ions.cloud.species
+    wanted = np.isin(of, [ions.cloud.species_names.index(name) for name in species])
+    counted, every = (ndimage.gaussian_filter(ions.in_voxels(chosen), sigma_nm) for chosen in (wanted, of > 0))
     return counted / np.maximum(every, 1e-9)
 
 
-def isocomposition_fixed(seen: Seen) -> Result:
-    """Draw the publication's surface: 8 at.% of the first solute, delocalised over 1 nm."""
-    return found_in(content(seen, seen.roles.solute[:1], FIXED_NM), FIXED_CONTENT)
+def isocomposition_fixed(seen: Seen) -> Result | None:
+    """Draw the publication's surface: 8 at.% of Li, delocalised over 1 nm; of no use in other alloys."""
+    if "Li" not in seen.ions.roles.solute:
+        return None
+    return found_in(content(seen.ions, ("Li",), FIXED_NM), FIXED_CONTENT)
 
 
 def isocomposition_tuned(seen: Seen) -> Result:
     """All solutes, and the best delocalisation and cut of another specimen."""
-    return found_in(content(seen, seen.roles.solute, seen.tuning.delocalised_nm), seen.tuning.solute_fraction)
+    tuning = seen.tuning
+    return found_in(content(seen.ions, seen.ions.roles.solute, tuning.delocalised_nm), tuning.solute_fraction)
 
 
 def dark_field_alone(seen: Seen) -> Result:
     """Power at the doubled period, cut at a high quantile of the same specimen with its species shuffled."""
-    cloud, rng = seen.cloud, np.random.default_rng(0)
-    period = fit_period(cloud, seen.roles, seen.period_nm)
+    cloud, rng = seen.ions.cloud, np.random.default_rng(0)
+    period = fit_period(cloud, seen.ions.roles, seen.period_nm)
     power = _power(seen, cloud, period)
     shuffled = []
     for _ in range(N_SHUFFLES):
@@ -126,8 +155,9 @@ def dark_field_alone(seen: Seen) -> Result:
 
 
 def _power(seen: Seen, cloud: PointCloud, period: float) -> np.ndarray:
-    box = CellBox(seen.store.origin_nm, (0, 0, 0), seen.store.shape_cells)
-    (power,) = dark_field(cloud, seen.roles, period, box=box, scales_nm=(WINDOW_NM,))
+    store = seen.ions.store
+    box = CellBox(store.origin_nm, (0, 0, 0), store.shape_cells)
+    (power,) = dark_field(cloud, seen.ions.roles, period, box=box, scales_nm=(WINDOW_NM,))
     return ndimage.gaussian_filter(power, SMOOTHED_NM)
 
 
@@ -158,26 +188,18 @@ def dbscan(position: np.ndarray, eps: float, min_samples: int) -> np.ndarray:
     return label
 
 
-def clustered(seen: Seen, eps_nm: float, min_samples: int, min_ions: int = 10) -> np.ndarray:
+def clustered(ions: Ions, eps_nm: float, min_samples: int, min_ions: int = 10) -> np.ndarray:
     """Solute ions in clusters of at least `min_ions`, counted in each voxel."""
-    role = seen.roles.of(seen.cloud.species_names)[seen.cloud.species]
-    solute = seen.cloud.position[role == SOLUTE].astype(np.float64)
-    label = dbscan(solute, eps_nm, min_samples)
-    size = np.bincount(label + 1)
+    label = dbscan(ions.cloud.position[ions.solute].astype(np.float64), eps_nm, min_samples)
+    size = np.bincount(label + 1, minlength=1)
     size[0] = 0
-    voxel = np.floor(solute - np.array(seen.store.origin_nm)).astype(int)
-    return _count(voxel[size[label + 1] >= min_ions], seen.store.shape_cells)
+    return ions.in_voxels(ions.solute[size[label + 1] >= min_ions])
 
 
 def dbscan_on_solute(seen: Seen) -> Result:
     """Density-based clusters of solute ions, with the parameters that were best on another specimen."""
     tuning = seen.tuning
-    return found_in(clustered(seen, tuning.eps_nm, tuning.min_samples), tuning.clustered_ions, min_voxels=1)
-
-
-def _count(voxel: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    flat = np.ravel_multi_index(tuple(voxel.T), shape)
-    return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(float)
+    return found_in(clustered(seen.ions, tuning.eps_nm, tuning.min_samples), tuning.clustered_ions, min_voxels=1)
 
 
 RIVALS = {
@@ -189,43 +211,37 @@ RIVALS = {
 }
 
 
-def tune(seen: Seen, truth: np.ndarray) -> Tuning:
+def tune(ions: Ions, truth: np.ndarray) -> Tuning:
     """Choose the parameters of the best Dice with the truth of this specimen."""
     nothing = np.zeros(truth.shape, dtype=bool)
 
     def best_dice(score: np.ndarray) -> tuple[float, float]:
         return Ranking(judge_voxels(score, truth, nothing)).best_dice()
 
-    surface = max((*best_dice(content(seen, seen.roles.solute, nm)), nm) for nm in (0.5, 0.7, 1.0, 1.4))
-    role = seen.roles.of(seen.cloud.species_names)[seen.cloud.species]
-    density = float((role == SOLUTE).sum() / np.prod(seen.store.shape_cells))
+    surface = max((*best_dice(content(ions, ions.roles.solute, nm)), nm) for nm in (0.5, 0.7, 1.0, 1.4))
+    density = len(ions.solute) / float(np.prod(truth.shape))
     clusters = []
-    for eps in (0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5):
-        for times in (1.3, 1.6, 2.0, 2.5):
-            least = max(3, round(1 + 4 / 3 * np.pi * eps**3 * density * times))
-            clusters.append((*best_dice(clustered(seen, eps, least)), eps, least))
+    for eps in (0.5, 0.7, 0.85, 1.0, 1.2):
+        around = 4 / 3 * np.pi * eps**3 * density
+        if around <= 40:  # more neighbours would smooth over whole particles, and fill the memory
+            tried = {max(3, round(1 + around * times)) for times in (1.3, 1.6, 2.0, 2.5)}
+            clusters += [(*best_dice(clustered(ions, eps, least)), eps, least) for least in sorted(tried)]
     _, cut, eps, least = max(clusters)
     return Tuning(surface[2], round(surface[1], 4), eps, least, max(cut, 1.0))
 
 
 def main() -> None:
-    """Print what is to be written into `TUNED`."""
-    from specimens import LEVELS, draw_specimen, write_specimen
-
-    from aptstream.grid import find
-    from aptstream.model.modelfile import load_model
-    from aptstream.scan import run_scan
-
-    model = load_model("cubes")
-    for level in LEVELS:
-        specimen = draw_specimen("mixed", level, 900)
-        with tempfile.TemporaryDirectory() as folder:
-            pos, rrng, _ = write_specimen(specimen, Path(folder))
-            store = ingest(pos, ranges=rrng, out=Path(folder, "points.zarr"))
-            scan = run_scan(store, model, specimen.case.roles, out=Path(folder, "scan.zarr"))
-            seen = Seen(store, scan, find(scan, store, model), model, specimen.case.lattice.period_nm, TUNED[level])
-            tuned = tune(seen, specimen.truth(store.shape_cells, store.origin_nm).total)
-        sys.stdout.write(json.dumps({"level": level, **vars(tuned)}) + "\n")
+    """Print what was chosen for every alloy and level."""
+    for case in dict.fromkeys(map(alloy_of, CASES)):
+        for level in LEVELS:
+            specimen = draw_specimen(case, level, TUNING_SEED)
+            with tempfile.TemporaryDirectory() as folder:
+                pos, rrng, _ = write_specimen(specimen, Path(folder))
+                store = ingest(pos, ranges=rrng, out=Path(folder, "points.zarr"))
+                truth = specimen.truth(store.shape_cells, store.origin_nm).total
+                tuned = tune(Ions(store, specimen.case.roles), truth)
+            sys.stdout.write(json.dumps({"case": case, "level": level, **vars(tuned)}) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

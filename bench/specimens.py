@@ -200,6 +200,15 @@ def case_of(name: str, level: str) -> Case:
     return replace(case, **blur)
 
 
+def alloy_of(name: str) -> str:
+    """Name the first case of the same alloy: rivals are tuned once for each."""
+
+    def alloy(case: Case) -> tuple[object, ...]:
+        return case.lattice, case.species, case.solute, case.contrast
+
+    return next(other for other in CASES if alloy(CASES[other]) == alloy(CASES[name]))
+
+
 @dataclass(frozen=True)
 class Specimen:
     """Ions, and the particles in the coordinates of the detector: ``|unit @ (r − centre)| <= 1``."""

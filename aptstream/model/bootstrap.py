@@ -58,15 +58,15 @@ def draw_weights(n_units: int, rng: np.random.Generator, *, n_draws: int = N_DRA
     Returns
     -------
     ndarray of float64, (n_draws, n_units)
-        Rows sum to `n_units`.
+        Rows sum to `n_units`. No row if there are fewer than two units: draws of one unit say nothing.
 
     Examples
     --------
     >>> draw_weights(5, np.random.default_rng(0), n_draws=2).sum(axis=1)
     array([5., 5.])
     """
-    if not n_units:
-        return np.zeros((n_draws, 0))
+    if n_units < 2:
+        return np.zeros((0, n_units))
     return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_draws).astype(np.float64)
 
 

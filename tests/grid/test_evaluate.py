@@ -133,3 +133,6 @@ def test_networks_are_scored_on_a_training_library(tmp_path, monkeypatch, model)
     result = call("evaluate", tmp_path / "d.zarr", "--json", "-")
     assert result.exit_code == 0, result.output
     assert set(json.loads(result.stdout)) == {"4 nm cubes", "2 nm cubes"}
+    refused = call("evaluate", tmp_path / "d.zarr", "--truth", "a.truth.json")
+    assert refused.exit_code == 2
+    assert "its own truth" in refused.stderr

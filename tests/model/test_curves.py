@@ -219,6 +219,7 @@ def test_a_ratio_has_the_interval_of_its_binomial():
 def test_scores_of_nothing_are_null_for_machines():
     none = ratio(np.zeros(0), np.zeros(0), draw_weights(0, np.random.default_rng(0)), n=0)
     assert none.as_json() == {"value": None, "low": None, "high": None, "n": 0}
+    assert draw_weights(1, np.random.default_rng(0)).shape == (0, 1)
     alone = with_interval(0.5, np.full(4, 0.5), 1)
     assert alone.value == 0.5
     assert np.isnan(alone.low)
