@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from aptstream.errors import AptstreamError as AptstreamError
     from aptstream.grid.answer import Answer as Answer
     from aptstream.grid.answer import find as find
+    from aptstream.grid.compare import Comparison as Comparison
     from aptstream.grid.compare import compare_with_truth as compare_with_truth
+    from aptstream.grid.compare import particle_scores as particle_scores
+    from aptstream.grid.compare import pool as pool
+    from aptstream.grid.evaluate import Evaluation as Evaluation
+    from aptstream.grid.evaluate import evaluate_grid as evaluate_grid
+    from aptstream.grid.evaluate import evaluate_run as evaluate_run
     from aptstream.grid.files import export_npz as export_npz
     from aptstream.grid.files import open_grid as open_grid
     from aptstream.grid.files import save_grid as save_grid
@@ -31,6 +37,11 @@ if TYPE_CHECKING:
     from aptstream.io.pos import read_pos as read_pos
     from aptstream.io.pos import write_pos as write_pos
     from aptstream.io.ranges import read_ranges as read_ranges
+    from aptstream.model.bootstrap import Score as Score
+    from aptstream.model.calibration import reliability as reliability
+    from aptstream.model.calibration import uncertainty as uncertainty
+    from aptstream.model.curves import judge_voxels as judge_voxels
+    from aptstream.model.curves import voxel_scores as voxel_scores
     from aptstream.model.evaluate import evaluate as evaluate
     from aptstream.model.explain import Explanation as Explanation
     from aptstream.model.explain import explain_voxel as explain_voxel
@@ -101,9 +112,14 @@ _ROOMS = {
     "crystal": ("Crystal",),
     "errors": ("AptstreamError",),
     "grid": ("Answer", "Precipitates", "VoxelGrid", "compare_with_truth", "export_npz", "find", "find_precipitates"),
+    "grid.compare": ("Comparison", "particle_scores", "pool"),
+    "grid.evaluate": ("Evaluation", "evaluate_grid", "evaluate_run"),
     "grid.files": ("open_grid", "save_grid"),
     "grid.vote": ("vote",),
     "io": ("read_pos", "read_ranges", "write_pos"),
+    "model.bootstrap": ("Score",),
+    "model.calibration": ("reliability", "uncertainty"),
+    "model.curves": ("judge_voxels", "voxel_scores"),
     "model.evaluate": ("evaluate",),
     "model.explain": ("Explanation", "explain_voxel", "feature_maps", "grad_cam"),
     "model.modelfile": ("Model", "load_model"),

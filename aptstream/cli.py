@@ -29,7 +29,7 @@ from aptstream.cli_parts import (
     verb,
 )
 from aptstream.cli_simulate import simulate
-from aptstream.display import StageDisplay, say_decisions, show_facts, show_summary, write_json
+from aptstream.display import StageDisplay, say_decisions, show_evaluation, show_facts, show_summary, write_json
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -251,6 +251,36 @@ def export_grid(
 
 
 app.command()(verb(simulate))
+
+
+@app.command()
+@verb
+def evaluate(
+    path: Annotated[Path, typer.Argument(help="Output folder of a run (or its grid), or a training library.")],
+    truth: Annotated[
+        Path | None, typer.Option(help="True particles of the specimen (.truth.json). Default: the one in the folder.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="Model whose networks judge a training library.")] = "cubes",
+    seed: Seed = 1,
+    json_to: JsonTo = None,
+) -> None:
+    """Say how right a result is, on a simulated specimen whose truth is known.
+
+    Example: `aptstream simulate --seed 3 --out s`, `aptstream run s/specimen.pos --ranges s/specimen.rrng --host Al
+    --solute Li,Mg --out result`, then `aptstream evaluate result --truth s/specimen.truth.json`
+    """
+    from aptstream.inspection import evaluation_of, is_dictionary
+
+    if is_dictionary(path):
+        if truth is not None:
+            raise typer.BadParameter("a training library holds its own truth: leave --truth out", param_hint="--truth")
+        from aptstream.model.evaluate import evaluate as score_networks
+        from aptstream.model.modelfile import load_model
+
+        scores = {f"{edge} nm cubes": row for edge, row in score_networks(load_model(model), path).items()}
+        write_json(scores, json_to) if json_to is not None else show_facts(stdout, scores)
+        return
+    show_evaluation(stdout, evaluation_of(path, truth, seed), json_to)
 
 
 def _roles(host: str, solute: str) -> Roles:

@@ -16,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from aptstream.grid.evaluate import Evaluation
     from aptstream.model.modelfile import Model
     from aptstream.points import Roles
     from aptstream.report import Summary
@@ -154,6 +155,41 @@ def show_summary(summary: Summary, folder: Path, seconds: dict[str, float], json
             stderr.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
         stdout.print(escape(summary.sentence), style="bold", highlight=False)
         stdout.print(f"report: {escape(str(page))}", highlight=False, soft_wrap=True)
+
+
+def show_evaluation(console: Console, evaluation: Evaluation, json_to: Path | None) -> None:
+    """Show how right a result is: a table of scores with their intervals, or JSON.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where to draw.
+    evaluation : Evaluation
+        From `aptstream.grid.evaluate`.
+    json_to : Path, optional
+        File for the numbers as JSON. With ``-`` they go to stdout, and nothing else does.
+    """
+    from aptstream.grid.evaluate import NOTE
+
+    if json_to is not None:
+        write_json(evaluation.as_json(), json_to)
+    if json_to is not None and str(json_to) == "-":
+        return
+    comparison = evaluation.comparison
+    console.print(
+        f"{len(comparison.correct)} particles found, {int(comparison.considered.sum())} are there "
+        f"({comparison.volume_fraction:.2%} of the volume).",
+        style="bold",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    for heading in ("value", "95 % interval", "of"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in evaluation.table:
+        table.add_row(*map(escape, row))
+    console.print(table)
+    console.print(NOTE, style="dim", highlight=False)
 
 
 def write_json(values: dict[str, Any], to: Path) -> None:

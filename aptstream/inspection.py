@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aptstream.cloud import open_store
-from aptstream.errors import StoreError
+from aptstream.errors import FileFormatError, StoreError
 from aptstream.grid.files import FORMAT as GRID
 from aptstream.grid.files import open_grid
 from aptstream.io.arrays import load_metadata
@@ -18,6 +18,9 @@ from aptstream.scan.results import FORMAT as SCAN
 from aptstream.scan.results import open_scan
 from aptstream.sdm.dictionary import FORMAT as DICTIONARY
 from aptstream.sdm.dictionary import dictionary_digest, open_dictionary
+
+if TYPE_CHECKING:
+    from aptstream.grid.evaluate import Evaluation
 
 POINTS = "aptstream-points"
 
@@ -88,6 +91,63 @@ def describe(path: Path) -> dict[str, Any]:
     if kind not in readers and path.is_dir():
         raise StoreError(f"{path} is a Zarr group of another program ({kind!r}): aptstream made no such folder.")
     return readers.get(kind, _other)(path)
+
+
+def is_dictionary(path: Path) -> bool:
+    """Tell whether a path is a training library.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file or folder.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    FileNotFoundError, StoreError
+        As `kind_of`.
+    """
+    return kind_of(path) == DICTIONARY
+
+
+def evaluation_of(path: Path, truth: Path | None, seed: int) -> Evaluation:
+    """Hold a result against the truth of a simulated specimen.
+
+    Parameters
+    ----------
+    path : Path
+        Output folder of a run, or its grid.
+    truth : Path, optional
+        File of the true particles; the only one in the output folder where it is not given.
+    seed : int
+        Seed of the intervals.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    FileFormatError
+        If there is no truth, or the file holds none.
+    StoreError
+        If there is no grid.
+    """
+    import numpy as np
+
+    from aptstream.grid.evaluate import evaluate_run
+    from aptstream.simulate import read_truth
+
+    beside = sorted(path.glob("*.truth.json"))
+    if truth is None and len(beside) != 1:
+        raise FileFormatError(
+            f"A result can only be scored where the truth is known: found {len(beside)} files *.truth.json in {path}, "
+            f"expected one. Give the one that aptstream simulate wrote with --truth."
+        )
+    return evaluate_run(path, read_truth(truth or beside[0]), rng=np.random.default_rng(seed))
 
 
 def content_sha256(path: Path) -> str:

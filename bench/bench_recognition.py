@@ -1,151 +1,184 @@
-"""How well particles are found on simulated specimens whose truth is known, beside two rivals on the same specimens.
+"""How well particles are found on specimens whose truth is known, beside rivals on the same specimens.
 
-Both phases of every specimen have the same blur. Specimens are drawn with seeds that no training has used (training
-uses children of one seed sequence, these are plain seeds from `--first-seed` on). Two rivals on the same specimens: the
-publication's rule (sum of the 4 nm votes >= 62 of 64) on the same votes, and an isocomposition surface (Gaussian
-delocalisation), which is given the truth: its cut is the solute content that encloses just the volume of the particles.
+The specimens come from `specimens.py`, which shares no code with the simulator that training uses. Every preset and
+every rival (`rivals.py`) sees the same ions; none sees the truth.
 
-    python bench/bench_recognition.py [--specimens 4] [--first-seed 1000]
+    python bench/bench_recognition.py [--specimens 4] [--only mixed] [--level hard] [--workers 2] [--draws 200]
 
-prints one JSON object a line.
+prints one JSON object for each case, level and method: scores of the voxels and particles of all its specimens
+together. With `--draws` each score has the ends of its 95 % interval beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
+import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from rivals import RIVALS, Ions, Result, Seen, preset, tuning_of
+from specimens import CASES, LEVELS, Specimen, case_of, make_specimen, write_specimen
 
 from aptstream.cloud import PointStore, ingest
-from aptstream.grid import Answer, Precipitates, compare_with_truth, find, find_precipitates
-from aptstream.model.modelfile import load_model
-from aptstream.points import Roles
+from aptstream.errors import AptstreamError
+from aptstream.grid import find
+from aptstream.grid.compare import Comparison, compare_volumes, particle_scores, pool
+from aptstream.grid.truth import TrueVolumes
+from aptstream.model.bootstrap import Score
+from aptstream.model.calibration import reliability
+from aptstream.model.curves import JudgedVoxels, judge_voxels, pool_voxels, voxel_scores
+from aptstream.model.modelfile import Model, load_model
 from aptstream.scan import run_scan
-from aptstream.simulate import (
-    Particles,
-    Settings,
-    Specimen,
-    draw_particles,
-    simulate_specimen,
-    voxel_fraction,
-    write_specimen,
-)
 
-#: Standard deviation of the delocalisation of the isocomposition surface: the best of 0.5, 0.7, 1.0 and 1.4.
-DELOCALISATION_NM = 0.7
-ROLES = Roles(("Al",), ("Li", "Mg"))
-HARD = {"sigma_xy_nm": 0.5, "sigma_z_nm": 0.05, "efficiency": 0.45}
-#: Name of the case → what differs from the demo's specimen, and the volume fraction of the particles.
-CASES = {
-    "demo": ({}, 0.08),
-    "hard": (HARD, 0.08),
-    "no_contrast": ({"kind": "no-contrast"}, 0.08),
-    "clusters": ({"kind": "clusters"}, 0.08),
-    "shuffled": ({"shuffle": True}, 0.08),
-    "matrix": ({}, 0.0),
-}
+#: Names for `load_model`: a new preset is one more name. Rivals that need votes take those of the first one.
+PRESETS = ("cubes",)
+#: Specimens of a benchmark have this seed and the next ones; rivals were tuned on another one.
+FIRST_SEED = 1000
+BANDS_NM = ((0.5, 1.0), (1.0, 1.5), (1.5, np.inf))
 
 
-@dataclass
-class Case:
-    """One specimen and what was made of it."""
+@dataclass(frozen=True)
+class Work:
+    """One specimen to be judged by every method; `size_nm` makes it smaller than the case says."""
 
-    specimen: Specimen
-    store: PointStore
-    answer: Answer
-
-
-def specimens(name: str, seeds: range) -> Iterator[Case]:
-    """Simulate, scan and find."""
-    changes, fraction = CASES[name]
-    model = load_model()
-    for seed in seeds:
-        rng, settings = np.random.default_rng(seed), Settings(**changes)
-        particles = draw_particles(rng, settings.size_nm, volume_fraction=fraction, n_small=6 if fraction else 0)
-        with tempfile.TemporaryDirectory() as folder:
-            specimen = simulate_specimen(rng, particles, settings)
-            files = write_specimen(specimen, Path(folder))
-            store = ingest(files.pos, ranges=files.rrng, out=Path(folder, "points.zarr"))
-            scan = run_scan(store, model, ROLES, out=Path(folder, "scan.zarr"))
-            yield Case(specimen, store, find(scan, store, model))
+    case: str
+    level: str
+    seed: int
+    size_nm: tuple[float, float, float] | None = None
 
 
-def isocomposition(case: Case) -> Precipitates:
-    """Particles by solute content, the cut chosen from the true volume."""
-    position, species = case.specimen.cloud.position, case.specimen.cloud.species
-    voxel = np.floor(position - np.array(case.store.origin_nm)).astype(int)
-    shape = case.answer.order.shape
-    solute, every = (
-        gaussian_filter(np.histogramdd(voxel[chosen], [np.arange(n + 1) for n in shape])[0], DELOCALISATION_NM)
-        for chosen in (species >= 2, species >= 1)
-    )
-    content = (solute / np.maximum(every, 1e-9)).astype(np.float32)
-    share = float(voxel_fraction(case.specimen.particles, shape, origin_nm=case.store.origin_nm).mean())
-    cut = float(np.quantile(content, 1 - share)) if share else 1.0
-    return find_precipitates(content, cut=cut, min_voxels=4, origin_nm=case.store.origin_nm)
+@dataclass(frozen=True)
+class Judged:
+    """What a method made of a specimen, held against its truth; `error` says why it could not."""
+
+    voxels: JudgedVoxels | None = None
+    comparison: Comparison | None = None
+    error: str = ""
 
 
-def published_rule(case: Case) -> Precipitates:
-    """Particles by the sum of the 4 nm votes."""
-    return find_precipitates(case.answer.votes.total, cut=62.0, min_voxels=1, origin_nm=case.store.origin_nm)
+def draw(work: Work) -> Specimen:
+    """Draw the specimen that is asked for."""
+    case = case_of(work.case, work.level)
+    if work.size_nm is not None:
+        case = replace(case, size_nm=work.size_nm)
+    return make_specimen(case, np.random.Generator(np.random.Philox(work.seed)))
 
 
-METHODS = {
-    "aptstream": lambda case: case.answer.found,
-    "votes >= 62 of 64": published_rule,
-    "isocomposition": isocomposition,
-}
+def model_for(name: str, specimen: Specimen) -> Model:
+    """Load a preset for a specimen; the place to tell it the specimen's crystal, once a preset can be told."""
+    del specimen
+    return load_model(name)
 
 
-def scores(found: list[Precipitates], truths: list[Particles]) -> dict[str, float]:
-    """Pool the particles of several specimens."""
-    pairs = [(f, compare_with_truth(f, t)) for f, t in zip(found, truths, strict=True)]
-    hit = np.concatenate([c.found[c.considered] for _, c in pairs])
-    radius = np.concatenate([c.radius_nm[c.considered] for _, c in pairs])
-    correct = np.concatenate([c.correct for _, c in pairs])
-    volume = sum(int(f.n_voxels.sum()) for f, _ in pairs)
-    true_volume = sum(c.volume_fraction * f.labels.size for f, c in pairs)
-    bands = {"recall_r1_1.5": (1.0, 1.5), "recall_r1.5_2": (1.5, 2.0), "recall_r2": (2.0, 99.0)}
-    shares = {name: float(hit[(radius >= a) & (radius < b)].mean()) for name, (a, b) in bands.items() if len(radius)}
-    return {
-        **shares,
-        "precision": float(correct.mean()) if len(correct) else float("nan"),
-        "volume_fraction_error": volume / true_volume - 1 if true_volume else float("nan"),
-        "false_volume": sum(float(f.n_voxels[~c.correct].sum()) for f, c in pairs)
-        / sum(f.labels.size for f, _ in pairs),
-        "n_true": len(radius),
-        "n_found": len(correct),
+def judge(work: Work) -> dict[str, Judged]:
+    """Simulate a specimen and let every method look at it."""
+    specimen = draw(work)
+    with tempfile.TemporaryDirectory() as folder:
+        pos, rrng, _ = write_specimen(specimen, Path(folder))
+        store = ingest(pos, ranges=rrng, out=Path(folder, "points.zarr"))
+        truth = specimen.truth(store.shape_cells, store.origin_nm)
+        judged, first = {}, None
+        for name in PRESETS:
+            try:
+                seen = look(specimen, store, name, work)
+            except AptstreamError as error:
+                judged[name] = Judged(error=str(error))
+                continue
+            first = first or seen
+            judged[name] = against_truth(preset(seen), truth)
+        for name, method in RIVALS.items() if first is not None else ():
+            result = method(first)
+            if result is not None:
+                judged[name] = against_truth(result, truth)
+    return judged
+
+
+def look(specimen: Specimen, store: PointStore, name: str, work: Work) -> Seen:
+    """Scan a specimen with a preset, and find its particles."""
+    model, case = model_for(name, specimen), specimen.case
+    scan = run_scan(store, model, case.roles, out=store.path.with_name(f"{name}.zarr"))
+    tuning = tuning_of(work.case, work.level)
+    return Seen(Ions(store, case.roles), scan, find(scan, store, model), model, case.lattice.period_nm, tuning)
+
+
+def against_truth(result: Result, truth: TrueVolumes) -> Judged:
+    """Hold the map and the particles of a method against the truth."""
+    voxels = judge_voxels(result.score, truth.total, result.labels > 0)
+    return Judged(voxels, compare_volumes(result.labels, result.volume_nm3, truth))
+
+
+def row(work: Work, method: str, parts: list[Judged], n_draws: int) -> dict[str, object]:
+    """Score the specimens of a case and a level together."""
+    line: dict[str, object] = {
+        "case": work.case,
+        "level": work.level,
+        "method": method,
+        "n_specimens": len(parts),
     }
+    if any(part.error for part in parts):
+        return {**line, "error": next(part.error for part in parts if part.error)}
+    voxels = pool_voxels([part.voxels for part in parts if part.voxels is not None])
+    comparison = pool([part.comparison for part in parts if part.comparison is not None])
+    rng = np.random.default_rng(0)
+    of_particles = particle_scores(comparison, rng, bands_nm=BANDS_NM, n_draws=n_draws)
+    scores = {**of_particles, **voxel_scores(voxels, rng, n_draws=n_draws)}
+    for name, score in scores.items():
+        line |= numbers(name, score)
+    if method in PRESETS:
+        line["expected_calibration_error"] = round(reliability(voxels).expected_error, 4)
+    return {**line, "n_true": int(comparison.considered.sum()), "n_found": len(comparison.correct)}
+
+
+def numbers(name: str, score: Score) -> dict[str, float | None]:
+    """Write a score, and the ends of its interval if there is one; NaN as null."""
+    plain = {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
+    return {key: _rounded(v) for key, v in plain.items() if key == name or np.isfinite(v)}
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), 5) if np.isfinite(value) else None
+
+
+def table(works: list[list[Work]], n_workers: int, n_draws: int) -> Iterator[dict[str, object]]:
+    """Judge groups of specimens in worker processes, and yield the rows of each group as soon as it is whole."""
+    with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn")) as workers:
+        waiting: list[tuple[Work, list[Future[dict[str, Judged]]]]] = [
+            (group[0], [workers.submit(judge, work) for work in group]) for group in works
+        ]
+        for index, (work, futures) in enumerate(waiting):
+            parts = [future.result() for future in futures]
+            waiting[index] = (work, [])  # the voxels of a group are let go when its rows are written
+            for method in parts[0]:
+                yield row(work, method, [part[method] for part in parts], n_draws)
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--specimens", type=int, default=4)
-    parser.add_argument("--first-seed", type=int, default=1000)
-    arguments = parser.parse_args()
-    seeds = range(arguments.first_seed, arguments.first_seed + arguments.specimens)
-    for name in CASES:
-        cases = list(specimens(name, seeds))
-        truths = [case.specimen.ordered_particles for case in cases]
-        rows = {method: scores([find_by(case) for case in cases], truths) for method, find_by in METHODS.items()}
-        for quantity, value in rows["aptstream"].items():
-            for rival in list(METHODS)[1:]:
-                line = {
-                    "name": f"recognition.{name}.{quantity}",
-                    "value": round(value, 4),
-                    "unit": "1",
-                    "rival": rival,
-                    "rival_value": round(rows[rival].get(quantity, float("nan")), 4),
-                    "ratio": None,
-                }
-                print(json.dumps(line).replace("NaN", "null"), flush=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--specimens", type=int, default=4, help="specimens of a case and level")
+    parser.add_argument("--only", choices=CASES, action="append", help="a case; may be given again")
+    parser.add_argument("--level", choices=LEVELS, action="append", help="a level; may be given again")
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--size", type=float, nargs=3, metavar="NM", help="size of the specimens in nm")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--draws", type=int, default=0, help="draws for 95 %% intervals")
+    given = parser.parse_args()
+    size = tuple(given.size) if given.size else None
+    works = [
+        [Work(case, level, given.first_seed + k, size) for k in range(given.specimens)]
+        for case in given.only or CASES
+        for level in given.level or LEVELS
+    ]
+    for line in table(works, given.workers, given.draws):
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from scipy.stats import rankdata
 
 from aptstream.errors import ModelError
+from aptstream.model.curves import auc
 from aptstream.model.modelfile import CubeJudge, Model
 from aptstream.model.predict import Predictor
 from aptstream.sdm.dictionary import Samples, open_dictionary
+
+__all__ = ["auc", "evaluate", "held_out", "score"]
 
 #: Share of the specimens that training does not see.
 HELD_OUT = 0.1
@@ -82,28 +82,3 @@ def score(judge: CubeJudge, samples: Samples) -> dict[str, float]:
         "rmse": round(float(np.sqrt((difference**2).mean())), 5),
         "n": len(samples),
     }
-
-
-def auc(positive: npt.NDArray[np.floating[Any]], negative: npt.NDArray[np.floating[Any]]) -> float:
-    """Area under the ROC curve (Mann–Whitney statistic; ties count half).
-
-    Parameters
-    ----------
-    positive, negative : ndarray
-        Scores of the two classes.
-
-    Returns
-    -------
-    float
-        NaN if a class is empty.
-
-    Examples
-    --------
-    >>> auc(np.array([0.9, 0.6]), np.array([0.5, 0.6]))
-    0.875
-    """
-    n, m = len(positive), len(negative)
-    if not n or not m:
-        return float("nan")
-    ranks = rankdata(np.concatenate([positive, negative]))
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))

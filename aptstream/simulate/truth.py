@@ -197,11 +197,17 @@ def read_truth(path: Path) -> Particles:
         truth = json.loads(path.read_text(encoding="utf-8"))
         n = len(truth["radius_nm"])
         shapes = {"centre_nm": (n, 3), "axes_nm": (n, 3, 3)}
-        columns = [
-            np.array(truth[name], dtype=kind).reshape(shapes.get(name, (n,))) for name, (kind, _) in _FIELDS.items()
-        ]
-        return Particles(*columns)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        columns = {
+            name: np.array(truth[name], dtype=kind).reshape(shapes.get(name, (n,)))
+            for name, (kind, _) in _FIELDS.items()
+            if name in truth or name in ("centre_nm", "radius_nm", "variant")
+        }
+        if not all(np.isfinite(columns[name]).all() for name in ("centre_nm", "radius_nm")):
+            raise ValueError("centres and radii are not all finite")
+        if not (columns["radius_nm"] > 0).all():
+            raise ValueError("radii are not all above 0")
+        return Particles(**columns)
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise FileFormatError(
             f"{path} is not a truth file: {error}. Expected what aptstream simulate writes beside the ions."
         ) from error

@@ -148,12 +148,23 @@ def test_written_voxels_are_those_of_the_distorted_particles(tmp_path):
     assert np.abs(voxel_fraction(plan.particles, (18, 9, 12)) - written).mean() > 0.1 * written.mean()
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "7", '{"radius_nm": [1]}', '{"radius_nm": "x"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, "", "{", "7", "[]", '{"radius_nm": [1]}', '{"radius_nm": "x"}'),
+        '{"centre_nm": [[1, 2, 3]], "radius_nm": [1]}',
+        '{"centre_nm": [[1, 2]], "radius_nm": [1], "variant": [0]}',
+        '{"centre_nm": [[1, 2, 3]], "radius_nm": [1, 2], "variant": [0]}',
+        '{"centre_nm": [[1, 2, 3]], "radius_nm": [-1], "variant": [0]}',
+        '{"centre_nm": [[1, 2, NaN]], "radius_nm": [1], "variant": [0]}',
+        '{"centre_nm": [["a", 2, 3]], "radius_nm": [1], "variant": [0]}',
+    ],
+)
 def test_what_is_no_truth_file_is_refused(tmp_path, text):
     path = tmp_path / "t.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(FileFormatError, match="truth"):
+    with pytest.raises(FileFormatError, match=r"truth file.*aptstream simulate"):
         read_truth(path)
 
 
