@@ -38,7 +38,7 @@ from aptstream.model.modelfile import Model, load_model
 from aptstream.scan import run_scan
 
 #: Names for `load_model`: a new preset is one more name. Rivals that need votes take those of the first one.
-PRESETS = ("cubes",)
+PRESETS = ("order", "cubes", "joint")
 #: Specimens of a benchmark have this seed and the next ones; rivals were tuned on another one.
 FIRST_SEED = 1000
 BANDS_NM = ((0.5, 1.0), (1.0, 1.5), (1.5, np.inf))
@@ -72,9 +72,8 @@ def draw(work: Work) -> Specimen:
 
 
 def model_for(name: str, specimen: Specimen) -> Model:
-    """Load a preset for a specimen; the place to tell it the specimen's crystal, once a preset can be told."""
-    del specimen
-    return load_model(name)
+    """Load a preset and tell it what is looked for."""
+    return load_model(name).looking_for(specimen.case.lattice.crystal)
 
 
 def judge(work: Work) -> dict[str, Judged]:
@@ -105,7 +104,7 @@ def look(specimen: Specimen, store: PointStore, name: str, work: Work) -> Seen:
     model, case = model_for(name, specimen), specimen.case
     scan = run_scan(store, model, case.roles, out=store.path.with_name(f"{name}.zarr"))
     tuning = tuning_of(work.case, work.level)
-    return Seen(Ions(store, case.roles), scan, find(scan, store, model), model, case.lattice.period_nm, tuning)
+    return Seen(Ions(store, case.roles), scan, find(scan, store, model), model, tuning)
 
 
 def against_truth(result: Result, truth: TrueVolumes) -> Judged:

@@ -26,7 +26,7 @@ from aptstream.model.curves import Ranking, judge_voxels
 from aptstream.model.modelfile import Model
 from aptstream.points import SOLUTE, PointCloud, Roles
 from aptstream.scan import ScanStore
-from aptstream.sdm.darkfield import dark_field, fit_period
+from aptstream.sdm.darkfield import dark_field
 from aptstream.sdm.kernel import CellBox
 
 
@@ -91,7 +91,6 @@ class Seen:
     scan: ScanStore
     answer: Answer
     model: Model
-    period_nm: float
     tuning: Tuning
 
 
@@ -145,19 +144,18 @@ def isocomposition_tuned(seen: Seen) -> Result:
 def dark_field_alone(seen: Seen) -> Result:
     """Power at the doubled period, cut at a high quantile of the same specimen with its species shuffled."""
     cloud, rng = seen.ions.cloud, np.random.default_rng(0)
-    period = fit_period(cloud, seen.ions.roles, seen.period_nm)
-    power = _power(seen, cloud, period)
+    power = _power(seen, cloud)
     shuffled = []
     for _ in range(N_SHUFFLES):
         mixed = PointCloud(cloud.position, cloud.mass_to_charge, rng.permutation(cloud.species), cloud.species_names)
-        shuffled.append(_power(seen, mixed, period).ravel())
+        shuffled.append(_power(seen, mixed).ravel())
     return found_in(power, float(np.quantile(np.concatenate(shuffled), QUANTILE)))
 
 
-def _power(seen: Seen, cloud: PointCloud, period: float) -> np.ndarray:
+def _power(seen: Seen, cloud: PointCloud) -> np.ndarray:
     store = seen.ions.store
     box = CellBox(store.origin_nm, (0, 0, 0), store.shape_cells)
-    (power,) = dark_field(cloud, seen.ions.roles, period, box=box, scales_nm=(WINDOW_NM,))
+    (power,) = dark_field(cloud, seen.ions.roles, seen.scan.planes, box=box, scales_nm=(WINDOW_NM,))
     return ndimage.gaussian_filter(power, SMOOTHED_NM)
 
 

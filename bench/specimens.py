@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from aptstream.crystal import Crystal
 from aptstream.grid.truth import TrueVolumes, reach_of
 from aptstream.io import write_pos
 from aptstream.io.ranges import write_rrng
@@ -56,6 +57,12 @@ class Lattice:
     steps: tuple[tuple[int, int, int], ...]
     sublattice: object
     n_variants: int
+    structure: str = "L12"
+
+    @property
+    def crystal(self) -> Crystal:
+        """What a user would name: the ordered structure, the lattice parameter of its parent, and the pole."""
+        return Crystal(self.structure, 2 * self.half_nm, self.pole)
 
     @property
     def solute_sites(self) -> float:
@@ -78,9 +85,9 @@ FCC_001 = ((1, 1, 0), (1, -1, 0), (1, 0, 1))
 BCC_001 = ((2, 0, 0), (0, 2, 0), (1, 1, 1))
 AL_L12 = Lattice(0.405 / 2, (0, 1, 1), ((2, 0, 0), (0, 1, -1), (1, 1, 0)), _mod_l12, 4)
 NI_L12 = Lattice(0.357 / 2, (0, 0, 1), FCC_001, _mod_l12, 4)
-CU_L10 = Lattice(0.386 / 2, (0, 0, 1), FCC_001, _mod_l10, 2)
-FE_B2 = Lattice(0.289 / 2, (0, 0, 1), BCC_001, _mod_b2, 2)
-FE_D03 = Lattice(0.289 / 2, (0, 0, 1), BCC_001, _mod_d03, 4)
+CU_L10 = Lattice(0.386 / 2, (0, 0, 1), FCC_001, _mod_l10, 2, "L10")
+FE_B2 = Lattice(0.289 / 2, (0, 0, 1), BCC_001, _mod_b2, 2, "B2")
+FE_D03 = Lattice(0.289 / 2, (0, 0, 1), BCC_001, _mod_d03, 4, "D03")
 
 
 @dataclass(frozen=True)

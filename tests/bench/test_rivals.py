@@ -69,7 +69,7 @@ def seen(rivals, specimen_store, specimen_scan, model, roles):
 
     answer = find(specimen_scan, specimen_store, model)
     tuning = rivals.tuning_of("large", "good")
-    return rivals.Seen(rivals.Ions(specimen_store, roles), specimen_scan, answer, model, 0.2864, tuning)
+    return rivals.Seen(rivals.Ions(specimen_store, roles), specimen_scan, answer, model, tuning)
 
 
 def test_content_is_that_of_the_ions_where_nothing_is_smeared(rivals, seen):
