@@ -37,6 +37,7 @@ HEADINGS = {
     "volume_nm3": "volume (nm³)",
     "mean_order": "mean order",
     "touches_edge": "at edge",
+    "uncertain": "uncertain",
     "n_ions": "ions",
 }
 

@@ -49,7 +49,8 @@ def particle_table(found: Precipitates, composition: Mapping[str, FloatColumn]) 
     Returns
     -------
     ParticleTable
-        Columns ``id, x_nm, y_nm, z_nm, radius_nm, n_voxels, volume_nm3, mean_order, touches_edge, n_ions``
+        Columns ``id, x_nm, y_nm, z_nm, radius_nm, n_voxels, volume_nm3, mean_order, touches_edge, uncertain,
+        n_ions``
         and ``<element>_at_pct`` for every element. `id` is the number in `found.labels`.
 
     Raises
@@ -65,7 +66,7 @@ def particle_table(found: Precipitates, composition: Mapping[str, FloatColumn]) 
     ...     np.array([0.9]), np.array([True]), {"Al": np.array([50]), "Li": np.array([16])},
     ... )
     >>> particle_table(found, {"Li": np.array([24.24])}).rows
-    (('1', '0.500', '0.500', '1.000', '0.782', '2', '2.000', '0.9000', 'true', '66', '24.240'),)
+    (('1', '0.500', '0.500', '1.000', '0.782', '2', '2.000', '0.9000', 'true', 'false', '66', '24.240'),)
     """
     for element, content in composition.items():
         if len(content) != len(found):
@@ -84,6 +85,7 @@ def particle_table(found: Precipitates, composition: Mapping[str, FloatColumn]) 
         "volume_nm3": _fixed(found.volume_nm3, 3),
         "mean_order": _fixed(found.mean_order, 4),
         "touches_edge": ["true" if touches else "false" for touches in found.touches_edge],
+        "uncertain": ["true" if uncertain else "false" for uncertain in found.uncertain],
         "n_ions": _ions(found),
     }
     columns |= {f"{element}_at_pct": _fixed(content, 3) for element, content in composition.items()}
@@ -120,7 +122,7 @@ def particles_csv(path: str | os.PathLike[str], found: Precipitates, *, composit
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     particles_csv(folder + "/particles.csv", none, composition={"Li": np.empty(0)})
     ...     print(Path(folder, "particles.csv").read_text(), end="")
-    id,x_nm,y_nm,z_nm,radius_nm,n_voxels,volume_nm3,mean_order,touches_edge,n_ions,Li_at_pct
+    id,x_nm,y_nm,z_nm,radius_nm,n_voxels,volume_nm3,mean_order,touches_edge,uncertain,n_ions,Li_at_pct
     """
     table = particle_table(found, composition)
     text = io.StringIO()

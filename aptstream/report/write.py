@@ -94,6 +94,9 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
     answer, edge, small = summary.answer, summary.edge_nm, min(summary.scan.edges)
     truth = summary.truth.radius_nm[summary.truth.considered] if summary.truth is not None else None
     p = summary.scan.p(edge)
+    made = f"mean of the {small} nm cubes that cover a voxel"
+    if answer.refined is not None:
+        made = "probability that a voxel is ordered, by the nets on the 1 nm grid"
     return {
         "cube_probabilities": (
             f"Judgements of the {edge} nm cubes at 1 nm stride: the expected ordered fraction of each.",
@@ -106,8 +109,7 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
             vote_histogram(answer.votes),
         ),
         "order_slices": (
-            f"Three slices through the order map that the particles are made from (mean of the {small} nm cubes "
-            f"that cover a voxel); outlined: the particles.",
+            f"Three slices through the order map that the particles are made from ({made}); outlined: the particles.",
             grid_slices(
                 answer.order,
                 answer.found.labels,

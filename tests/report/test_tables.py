@@ -18,6 +18,7 @@ COLUMNS = [
     "volume_nm3",
     "mean_order",
     "touches_edge",
+    "uncertain",
     "n_ions",
 ]
 
