@@ -23,8 +23,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from cases import CASES, LEVELS, case_of
 from rivals import RIVALS, Ions, Result, Seen, preset, tuning_of
-from specimens import CASES, LEVELS, Specimen, case_of, make_specimen, write_specimen
+from specimens import Specimen, make_specimen, write_specimen
 
 from aptstream.cloud import PointStore, ingest
 from aptstream.errors import AptstreamError
