@@ -23,10 +23,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from cases import CASES, LEVELS, case_of
 from rivals import RIVALS, Ions, Result, Seen, preset, tuning_of
-from specimens import CASES, LEVELS, Specimen, case_of, make_specimen, write_specimen
+from specimens import Specimen, make_specimen, write_specimen
 
 from aptstream.cloud import PointStore, ingest
+from aptstream.crystal import Crystal
 from aptstream.errors import AptstreamError
 from aptstream.grid import find
 from aptstream.grid.compare import Comparison, compare_volumes, particle_scores, pool
@@ -73,7 +75,8 @@ def draw(work: Work) -> Specimen:
 
 def model_for(name: str, specimen: Specimen) -> Model:
     """Load a preset and tell it what is looked for."""
-    return load_model(name).looking_for(specimen.case.lattice.crystal)
+    lattice = specimen.case.lattice
+    return load_model(name).looking_for(Crystal(lattice.structure, 2 * lattice.half_nm, lattice.pole))
 
 
 def judge(work: Work) -> dict[str, Judged]:

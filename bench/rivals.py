@@ -15,10 +15,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from cases import CASES, LEVELS, alloy_of
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from specimens import CASES, LEVELS, alloy_of, draw_specimen, write_specimen
+from specimens import draw_specimen, write_specimen
 
 from aptstream.cloud import PointStore, ingest
 from aptstream.grid import Answer, find_precipitates

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from aptstream.errors import PlanError
 from aptstream.points import NEITHER, PointCloud, Roles
 
-#: Columns over which waves are added first, in nm on x, y, z.
-COLUMN_NM = (1.0, 1.0, 4.0)
-#: Ions that the spacing is fitted to, at most.
-MAX_IONS = 400_000
+#: Columns over which waves are added first, in nm on x, y, z: as deep as to show planes blurred by half their spacing.
+COLUMN_NM = (1.0, 1.0, 10.0)
+#: Steps in which the height of ions is counted, in nm.
+HEIGHT_NM = 0.01
 #: Tilt is searched in tiles of so many columns on an edge, over so many degrees, in steps of so many.
 TILT_SEARCH = ((5, 3.5, 0.25), (10, 0.4, 0.05))
 
@@ -56,7 +56,7 @@ def fit_planes(
 ) -> Planes:
     """Fit period and tilt to the specimen's own planes, which are sharper than its order.
 
-    The waves of the planes are summed over columns 1 nm wide and 4 nm deep; the period whose power is largest is
+    The waves of the planes are summed over columns 1 nm wide and 10 nm deep; the period whose power is largest is
     searched on a coarse and then a fine ladder, then the tilt that brings neighbouring columns into step, then the
     period again along the tilted planes.
 
@@ -99,45 +99,68 @@ def fit_planes(
         raise PlanError("The period cannot be fitted: there is no ion of host or solute.")
     if not np.isfinite(position).all():
         raise PlanError("Some positions are not finite numbers: remove those ions first.")
-    spacing = period_nm / doubling
-    spacing = _fit_spacing(position, spacing, stretch)
-    slope = _fit_slope(position, spacing)
+    columns = _columns(position)
+    spacing = _fit_spacing(columns, period_nm / doubling, stretch)
+    slope = _fit_slope(columns, spacing)
     position[:, 2] -= position[:, :2] @ np.array(slope)
-    return Planes(doubling * _fit_spacing(position, spacing, 0.004), slope)
+    return Planes(doubling * _fit_spacing(_columns(position), spacing, 0.004), slope)
 
 
-def _columns(position: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], tuple[int, ...]]:
-    """Column of every ion, and how many there are on each axis."""
-    column = np.floor((position - position.min(axis=0)) / COLUMN_NM).astype(np.int64)
+@dataclass(frozen=True)
+class _Columns:
+    """How many ions stand at which height in every column; heights are counted from the foot of the column.
+
+    Parameters
+    ----------
+    count : ndarray of float32, (n_columns, n_heights)
+        Ions.
+    shape : tuple of int
+        Columns on each axis, z fastest.
+    """
+
+    count: npt.NDArray[np.float32]
+    shape: tuple[int, ...]
+
+    def waves(self, spacings_nm: npt.NDArray[np.float64]) -> npt.NDArray[np.complex64]:
+        """Sum exp(2πi z / spacing) over the ions of every column, (n_columns, n_spacings)."""
+        heights = (np.arange(self.count.shape[1]) + 0.5) * HEIGHT_NM
+        phase = 2 * np.pi * heights[:, None] / spacings_nm
+        return (self.count @ np.cos(phase).astype(np.float32)) + 1j * (self.count @ np.sin(phase).astype(np.float32))
+
+
+def _columns(position: npt.NDArray[np.float64]) -> _Columns:
+    """Sort ions into columns by their height."""
+    place = (position - position.min(axis=0)) / COLUMN_NM
+    column = np.floor(place).astype(np.int64)
     shape = tuple(int(n) for n in column.max(axis=0) + 1)
-    return np.ravel_multi_index(tuple(column.T), shape), shape
+    n_heights = round(COLUMN_NM[2] / HEIGHT_NM)
+    height = np.minimum(((place[:, 2] - column[:, 2]) * n_heights).astype(np.int64), n_heights - 1)
+    flat = np.ravel_multi_index(tuple(column.T), shape) * n_heights + height
+    count = np.bincount(flat, minlength=int(np.prod(shape)) * n_heights).astype(np.float32)
+    return _Columns(count.reshape(-1, n_heights), shape)
 
 
-def _fit_spacing(position: npt.NDArray[np.float64], spacing_nm: float, stretch: float) -> float:
-    """Spacing of the planes with the largest power within a relative deviation; of many ions an even sample is used."""
-    position = position[:: -(-len(position) // MAX_IONS)]
-    flat, _ = _columns(position)
+def _fit_spacing(columns: _Columns, spacing_nm: float, stretch: float) -> float:
+    """Spacing of the planes with the largest power within a relative deviation."""
 
-    def power(factor: float) -> float:
-        phase = 2 * np.pi / (spacing_nm * factor) * position[:, 2]
-        return float((np.bincount(flat, np.cos(phase)) ** 2 + np.bincount(flat, np.sin(phase)) ** 2).sum())
+    def power(factors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        waves = columns.waves(spacing_nm * factors)
+        return np.asarray((waves.real**2 + waves.imag**2).sum(axis=0, dtype=np.float64))
 
-    coarse = np.arange(1 - stretch, 1 + stretch + 1e-9, 0.004)
-    best = coarse[int(np.argmax([power(factor) for factor in coarse]))]
-    fine = best + np.arange(-0.005, 0.0051, 0.001)
-    powers = np.array([power(factor) for factor in fine])
+    coarse = np.arange(1 - stretch, 1 + stretch + 1e-9, 0.002)
+    best = coarse[int(power(coarse).argmax())]
+    fine = best + np.arange(-0.0025, 0.00251, 0.0005)
+    powers = power(fine)
     top = int(np.clip(powers.argmax(), 1, len(fine) - 2))
     a, b, _ = np.polyfit(fine[top - 1 : top + 2] - fine[top], powers[top - 1 : top + 2], 2)
     shift = -b / (2 * a) if a < 0 else 0.0
-    return float(spacing_nm * (fine[top] + np.clip(shift, -0.001, 0.001)))
+    return float(spacing_nm * (fine[top] + np.clip(shift, -0.0005, 0.0005)))
 
 
-def _fit_slope(position: npt.NDArray[np.float64], spacing_nm: float) -> tuple[float, float]:
+def _fit_slope(columns: _Columns, spacing_nm: float) -> tuple[float, float]:
     """Slope of the planes along x and y."""
-    flat, shape = _columns(position)
-    phase = 2 * np.pi / spacing_nm * position[:, 2]
-    n = int(np.prod(shape))
-    wave = (np.bincount(flat, np.cos(phase), n) + 1j * np.bincount(flat, np.sin(phase), n)).reshape(shape)
+    shape = columns.shape
+    wave = columns.waves(np.array([spacing_nm]))[:, 0].reshape(shape)
     x, y = (np.arange(n) + 0.5 - n / 2 for n in shape[:2])
     found = np.zeros(2)
     for tile, span, step in TILT_SEARCH:

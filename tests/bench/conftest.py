@@ -21,6 +21,12 @@ def load(name):
 
 
 @pytest.fixture(scope="session")
+def cases():
+    """What the benchmark draws."""
+    return load("cases")
+
+
+@pytest.fixture(scope="session")
 def specimens():
     """The generator of test specimens."""
     return load("specimens")

@@ -102,10 +102,10 @@ def test_every_rival_finds_the_particles_of_an_easy_specimen(rivals, seen, speci
             assert recall == 1.0
 
 
-def test_every_case_and_level_has_parameters_of_its_own_alloy(rivals, specimens):
-    for case in specimens.CASES:
-        assert specimens.CASES[specimens.alloy_of(case)].species == specimens.CASES[case].species
-        for level in specimens.LEVELS:
+def test_every_case_and_level_has_parameters_of_its_own_alloy(rivals, cases):
+    for case in cases.CASES:
+        assert cases.CASES[cases.alloy_of(case)].species == cases.CASES[case].species
+        for level in cases.LEVELS:
             tuning = rivals.tuning_of(case, level)
             assert 0 < tuning.solute_fraction < 1
             assert tuning.min_samples >= 3

@@ -45,19 +45,23 @@ def species_of(specimen):
     return kind
 
 
-def test_the_generator_shares_nothing_with_the_simulator(specimens):
-    tree = ast.parse(Path(specimens.__file__).read_text(encoding="utf-8"))
-    names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+def test_the_generator_shares_nothing_with_the_simulator(cases, specimens):
+    nodes = [
+        node
+        for script in (cases, specimens)
+        for node in ast.walk(ast.parse(Path(script.__file__).read_text(encoding="utf-8")))
+    ]
+    names = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     assert not [name for name in names if "simulate" in name or "crystal" in name]
 
 
 @pytest.mark.parametrize("name", LATTICES)
-def test_sites_have_the_density_and_the_planes_of_their_lattice(specimens, name):
-    lattice = getattr(specimens, name)
+def test_sites_have_the_density_and_the_planes_of_their_lattice(cases, specimens, name):
+    lattice = getattr(cases, name)
     density, spacing = LATTICES[name]
     assert lattice.plane_nm == pytest.approx(spacing)
-    case = replace(specimens.Case(specimens.NONE), lattice=lattice, size_nm=(9.0, 9.0, 9.0), **SHARP)
+    case = replace(cases.Case(cases.NONE), lattice=lattice, size_nm=(9.0, 9.0, 9.0), **SHARP)
     warp = specimens.draw_warp(case, rng())
     turn = specimens.turn_to_pole(lattice, 0.4)
     assert turn @ turn.T == pytest.approx(np.eye(3))
@@ -74,10 +78,10 @@ def test_sites_have_the_density_and_the_planes_of_their_lattice(specimens, name)
 
 
 @pytest.mark.parametrize("name", LATTICES)
-def test_each_sublattice_is_a_lattice_of_its_own(specimens, name):
+def test_each_sublattice_is_a_lattice_of_its_own(cases, specimens, name):
     # the nearest sites of one sublattice are farther apart than the nearest of all: √2 in L12, and so on
-    lattice = getattr(specimens, name)
-    case = replace(specimens.Case(specimens.NONE), lattice=lattice, size_nm=(3.0, 3.0, 3.0), **SHARP)
+    lattice = getattr(cases, name)
+    case = replace(cases.Case(cases.NONE), lattice=lattice, size_nm=(3.0, 3.0, 3.0), **SHARP)
     turn = specimens.turn_to_pole(lattice, 0.0)
     planes = list(specimens._planes(case, specimens.draw_warp(case, rng()), turn, rng()))
     position, site = np.concatenate([r for _, r in planes]), np.concatenate([s for s, _ in planes])
@@ -90,8 +94,8 @@ def test_each_sublattice_is_a_lattice_of_its_own(specimens, name):
 
 
 @pytest.mark.parametrize("name", ["large", "ni_al", "l10", "b2", "d03", "no_contrast"])
-def test_a_particle_has_the_doubled_period_and_the_matrix_has_not(specimens, monkeypatch, name):
-    case = replace(specimens.case_of(name, "good"), size_nm=(16.0, 16.0, 16.0), **STILL)
+def test_a_particle_has_the_doubled_period_and_the_matrix_has_not(cases, specimens, monkeypatch, name):
+    case = replace(cases.case_of(name, "good"), size_nm=(16.0, 16.0, 16.0), **STILL)
     specimen = one_particle(specimens, monkeypatch, case)
     kind, r = species_of(specimen), specimen.position.astype(float)
     inside = np.linalg.norm(r - 8, axis=1) < 5
@@ -107,8 +111,8 @@ def test_a_particle_has_the_doubled_period_and_the_matrix_has_not(specimens, mon
     assert power(matrix) < 12  # e⁻¹² for chance
 
 
-def test_particles_have_their_composition_and_the_whole_has_its_own(specimens, monkeypatch):
-    case = replace(specimens.Case(), size_nm=(18.0, 18.0, 18.0), background=0.0, **STILL)
+def test_particles_have_their_composition_and_the_whole_has_its_own(cases, specimens, monkeypatch):
+    case = replace(cases.Case(), size_nm=(18.0, 18.0, 18.0), background=0.0, **STILL)
     specimen = one_particle(specimens, monkeypatch, case)
     kind, r = species_of(specimen), specimen.position.astype(float)
     inside = (np.linalg.norm(r - 9, axis=1) < 4.2) & (kind > 0)  # clear of the lateral blur
@@ -122,8 +126,8 @@ def test_particles_have_their_composition_and_the_whole_has_its_own(specimens, m
 
 
 @pytest.mark.parametrize(("name", "contrast"), [("large", True), ("clusters", True), ("no_contrast", False)])
-def test_only_specimens_with_contrast_show_particles_in_their_composition(specimens, monkeypatch, name, contrast):
-    case = replace(specimens.case_of(name, "good"), size_nm=(16.0, 16.0, 16.0), **STILL)
+def test_only_contrast_shows_particles_in_their_composition(cases, specimens, monkeypatch, name, contrast):
+    case = replace(cases.case_of(name, "good"), size_nm=(16.0, 16.0, 16.0), **STILL)
     specimen = one_particle(specimens, monkeypatch, case)
     kind, distance = species_of(specimen), np.linalg.norm(specimen.position - 8.0, axis=1)
     inside, outside = ((kind[c & (kind > 0)] > 1).mean() for c in (distance < 4.2, distance > 6))
@@ -133,9 +137,9 @@ def test_only_specimens_with_contrast_show_particles_in_their_composition(specim
         assert outside == pytest.approx(0.12, abs=0.012)
 
 
-def test_clusters_and_shuffled_species_have_no_order(specimens, monkeypatch):
+def test_clusters_and_shuffled_species_have_no_order(cases, specimens, monkeypatch):
     for name in ("clusters", "shuffled"):
-        case = replace(specimens.case_of(name, "good"), size_nm=(16.0, 16.0, 16.0), **STILL)
+        case = replace(cases.case_of(name, "good"), size_nm=(16.0, 16.0, 16.0), **STILL)
         specimen = one_particle(specimens, monkeypatch, case)
         kind, r = species_of(specimen), specimen.position.astype(float)
         inside = (np.linalg.norm(r - 8, axis=1) < 5) & (kind > 0)
@@ -145,9 +149,9 @@ def test_clusters_and_shuffled_species_have_no_order(specimens, monkeypatch):
         assert not specimen.truth((16, 16, 16), (0.0, 0.0, 0.0)).total.any()
 
 
-def test_truth_moves_with_the_planes(specimens, monkeypatch):
+def test_truth_moves_with_the_planes(cases, specimens, monkeypatch):
     # A sharp specimen whose particle is all solute and whose matrix has none: ions say where the particle is.
-    case = specimens.Case(
+    case = cases.Case(
         solute=(1e-9, 1e-9),
         occupancy=1.0,
         antisite=1.0,
@@ -175,8 +179,8 @@ def test_truth_moves_with_the_planes(specimens, monkeypatch):
     assert min(abs(scale - 1.06), abs(scale - 0.94)) < 1e-3  # the particle grows with the depth scale
 
 
-def test_shares_of_voxels_sum_to_the_volume_of_an_ellipsoid(specimens):
-    turn = specimens.turn_to_pole(specimens.AL_L12, 0.3)
+def test_shares_of_voxels_sum_to_the_volume_of_an_ellipsoid(cases, specimens):
+    turn = specimens.turn_to_pole(cases.AL_L12, 0.3)
     unit = (np.diag([1 / 2, 1 / 3, 1 / 4.5]) @ turn)[None]
     volumes = specimens.true_volumes(np.array([[3.2, -1.1, -60.4]]), unit, (14, 14, 14), (-4.0, -8.0, -68.0), sub=8)
     assert volumes.share.sum() == pytest.approx(4 / 3 * np.pi * 2 * 3 * 4.5, rel=0.01)
@@ -187,8 +191,8 @@ def test_shares_of_voxels_sum_to_the_volume_of_an_ellipsoid(specimens):
 
 
 @pytest.mark.parametrize("population", ["MIXED", "LARGE", "SMALL"])
-def test_particles_keep_their_distance_and_their_volume(specimens, population):
-    chosen, size, source = getattr(specimens, population), np.array([30.0, 30.0, 40.0]), rng(3)
+def test_particles_keep_their_distance_and_their_volume(cases, specimens, population):
+    chosen, size, source = getattr(cases, population), np.array([30.0, 30.0, 40.0]), rng(3)
     radii = specimens.draw_radii(source, chosen, 36_000)
     centre, kept = specimens.push_apart(source, radii, size)
     assert kept.mean() > 0.95
@@ -203,8 +207,8 @@ def test_particles_keep_their_distance_and_their_volume(specimens, population):
 
 
 @pytest.mark.parametrize("name", ["depth", "background", "efficiency_80", "plates"])
-def test_every_case_stays_in_its_box_and_can_be_read_again(specimens, tmp_path, name):
-    case = replace(specimens.case_of(name, "good"), size_nm=(14.0, 14.0, 15.0))
+def test_every_case_stays_in_its_box_and_can_be_read_again(cases, specimens, tmp_path, name):
+    case = replace(cases.case_of(name, "good"), size_nm=(14.0, 14.0, 15.0))
     specimen = specimens.make_specimen(case, rng(4))
     again = specimens.make_specimen(case, rng(4))
     assert specimen.position.tobytes() == again.position.tobytes()
@@ -221,8 +225,8 @@ def test_every_case_stays_in_its_box_and_can_be_read_again(specimens, tmp_path, 
     assert stray == pytest.approx(case.background / (1 + case.background) / 2, rel=0.25)
 
 
-def test_levels_change_the_blur_unless_the_case_does(specimens):
-    assert specimens.case_of("large", "hard").sigma_z_nm == 0.05
-    assert specimens.case_of("sigma_z_65", "hard").sigma_z_nm == 0.065
-    assert specimens.case_of("efficiency_80", "hard").efficiency == 0.80
-    assert specimens.case_of("large", "good") == specimens.CASES["large"]
+def test_levels_change_the_blur_unless_the_case_does(cases, specimens):
+    assert cases.case_of("large", "hard").sigma_z_nm == 0.05
+    assert cases.case_of("sigma_z_65", "hard").sigma_z_nm == 0.065
+    assert cases.case_of("efficiency_80", "hard").efficiency == 0.80
+    assert cases.case_of("large", "good") == cases.CASES["large"]
