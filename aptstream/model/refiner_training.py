@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aptstream.model.calibration import reliability
 from aptstream.model.channels import (
     N_SCALARS,
     SpecimenSignal,
@@ -18,17 +19,20 @@ from aptstream.model.channels import (
     second_channels,
     specimen_order,
 )
+from aptstream.model.curves import Ranking, judge_voxels, pool_voxels
+from aptstream.model.evaluate import HELD_OUT
 from aptstream.model.gridnet import GridNet, TrainedGridNet
 from aptstream.model.modelfile import Model, load_model
 from aptstream.model.networks import require_tensorflow, start_tensorflow, versions
-from aptstream.model.refiner import Refiner, mean_probability
+from aptstream.model.refiner import FieldSource, Refiner, mean_probability, refine_field
 from aptstream.progress import Progress, silent
+from aptstream.sdm.darkfield import OrderField
 from aptstream.sdm.orderlibrary import OrderExample, open_order_library
 
 Floats = npt.NDArray[np.float32]
 
 #: Specimens of a library where no number is given.
-N_SPECIMENS = 450
+N_SPECIMENS = 640
 #: Specimens in a batch, largest learning rate, and standard deviation of the noise on the numbers of a specimen.
 BATCH, LEARNING_RATE, SCALAR_NOISE = 3, 4e-3, 0.08
 #: One voxel in so many tells mean and standard deviation of the channels.
@@ -134,7 +138,8 @@ def train_order_model(name: str, library: Path, *, seed: int, threads: int = 1, 
     """
     tensorflow, used = start_tensorflow(threads)
     examples, attributes = open_order_library(library)
-    refiner, losses = train_refiner(examples, REFINERS[name], seed=seed, progress=progress)
+    n_training = len(examples) - round(HELD_OUT * len(examples))
+    refiner, losses = train_refiner(examples[:n_training], REFINERS[name], seed=seed, progress=progress)
     cubes = load_model("cubes")
     made = {key: attributes[key] for key in ("seed", "n_specimens")}
     provenance = {
@@ -147,7 +152,44 @@ def train_order_model(name: str, library: Path, *, seed: int, threads: int = 1, 
         "losses": losses,
         "versions": versions(tensorflow),
     }
-    return replace(cubes, name=name, provenance=provenance, refiner=refiner, path="", digest="")
+    scores = {**cubes.scores, "voxels": score_refiner(refiner, examples[n_training:])}
+    return replace(cubes, name=name, provenance=provenance, scores=scores, refiner=refiner, path="", digest="")
+
+
+def score_refiner(refiner: Refiner, examples: list[OrderExample]) -> dict[str, float]:
+    """Judge specimens that training has not seen.
+
+    Parameters
+    ----------
+    refiner : Refiner
+        The nets.
+    examples : list of OrderExample
+        Specimens with their truth.
+
+    Returns
+    -------
+    dict of str to float
+        ``average_precision`` of the voxels, those without order against those at least half ordered;
+        ``expected_calibration_error``; ``volume_error``: sum of the probabilities / true ordered volume − 1; ``n``
+        specimens.
+    """
+    judged, p_sum, true_sum = [], 0.0, 0.0
+    for example in examples:
+
+        def read(low: int, high: int, field: OrderField = example.field) -> OrderField:
+            return OrderField.unstack(field.stacked[:, low:high])
+
+        nx, ny, nz = example.truth.shape
+        p = refine_field(FieldSource((nx, ny, nz), read), refiner, example.crystal).p
+        judged.append(judge_voxels(p, example.truth, p >= 0.5))
+        p_sum, true_sum = p_sum + float(p.sum()), true_sum + float(example.truth.sum())
+    voxels = pool_voxels(judged)
+    return {
+        "average_precision": round(Ranking(voxels).curve().average_precision, 5),
+        "expected_calibration_error": round(reliability(voxels).expected_error, 5),
+        "volume_error": round(p_sum / true_sum - 1, 5) if true_sum else float("nan"),
+        "n": len(examples),
+    }
 
 
 def _second_images(
