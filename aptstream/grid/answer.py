@@ -58,7 +58,8 @@ class Answer:
         The publication's map: summed probabilities of the largest cubes (4 nm).
     order : ndarray of float32, (nx, ny, nz)
         The map that particles are made from: probability of order by the nets on the 1 nm grid where the model has
-        them, else the mean probability of the smallest cubes; NaN where no valid one of these covers a voxel.
+        them, else the mean probability of the smallest cubes; NaN where no valid one of these covers a voxel, and
+        everywhere for such nets if no planes are visible.
     found : Precipitates
         Particles, with the ions inside.
     rule : str
@@ -125,7 +126,9 @@ def find(
     votes = vote(scan.p(edges[-1]), edges[-1], scan.origin_nm)
     order = vote(scan.p(edges[0]), edges[0], scan.origin_nm).mean
     refined = control = None
-    if model.refiner is not None:
+    if model.refiner is not None and not scan.planes.visible:
+        order = np.full_like(order, np.nan)  # without planes there is no scale of order
+    elif model.refiner is not None:
         refined = refine(scan, model)
         control = shuffled_control(scan, store, model, refined, progress)
         order = np.where(np.isfinite(order), refined.p, np.float32(np.nan))
@@ -143,6 +146,10 @@ def _particles(
         found = find_precipitates(grid, cut=cut.value, min_voxels=1, origin_nm=origin)
         return found, f"voxels with {name} ≥ {cut.value:g} that share a face"
     if control is None:
+        if model.refiner is not None:
+            return find_precipitates(
+                order, cut=1.0, min_voxels=1, origin_nm=origin
+            ), "none: no lattice planes are visible"
         found = find_precipitates(order, cut=model.cut, min_voxels=model.min_voxels, origin_nm=origin)
         return found, f"voxels with order ≥ {model.cut:g} that share a face, at least {model.min_voxels} together"
     rule = BoundaryRule(peak=control.floor)

@@ -217,7 +217,7 @@ def measure_planes(store: PointStore, roles: Roles, crystal: Crystal) -> Planes:
         planes = fit_planes(cloud, roles, crystal.period_nm, doubling=crystal.doubling)
         if plane_signal(store, planes.period_nm / crystal.doubling, planes.slope).visible:
             return planes
-    return Planes(crystal.period_nm)
+    return Planes(crystal.period_nm, visible=False)
 
 
 def choose_task(shape: Cell, halo: int, n_workers: int) -> Cell:

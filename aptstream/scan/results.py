@@ -170,7 +170,7 @@ class ScanStore:
             self.edges = tuple(int(edge) for edge in attributes["edges"])
             self.roles = Roles(tuple(map(str, attributes["host"])), tuple(map(str, attributes["solute"])))
             self.crystal = parse_crystal(attributes["crystal"])
-            self.planes = Planes(float(attributes["planes"]["period_nm"]), _two(attributes["planes"]["slope"]))
+            self.planes = _planes(attributes["planes"])
             self.has_field = attributes["has_field"] is True
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise damaged(self.path, f"attributes that do not describe a scan ({error})", "a whole scan") from error
@@ -218,6 +218,11 @@ class ScanStore:
     def digest(self) -> str:
         """Hash what the scan means: its arrays and the attributes that define them."""
         return content_digest(self._arrays, {name: self.attrs[name] for name in DEFINING})
+
+
+def _planes(fields: Any) -> Planes:
+    """Return the planes of a specimen from a file."""
+    return Planes(float(fields["period_nm"]), _two(fields["slope"]), fields["visible"] is True)
 
 
 def _two(values: Any) -> tuple[float, float]:

@@ -29,6 +29,8 @@ class Planes:
         Distance along z after which planes repeat with their species: the doubled period, in nm.
     slope : tuple of (float, float)
         Rise of the planes along x and y, nm a nm.
+    visible : bool
+        Whether they could be seen; if not, they are what was expected, and say nothing about the specimen.
 
     Raises
     ------
@@ -38,6 +40,7 @@ class Planes:
 
     period_nm: float
     slope: tuple[float, float] = (0.0, 0.0)
+    visible: bool = True
 
     def __post_init__(self) -> None:
         if not (all(map(isfinite, (self.period_nm, *self.slope))) and self.period_nm > 0):
