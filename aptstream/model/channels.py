@@ -32,7 +32,7 @@ N_SCALARS = 4
 MIN_COHERENCE, ORDER_BOUNDS = 0.004, (0.15, 1.5)
 #: Specimen order where too little is ordered to tell: fewest voxels, and fewest nm³.
 USUAL_ORDER, MIN_VOXELS, MIN_VOLUME = 0.6, 8, 6.0
-#: Standard deviations that blur a map as the windows of two of the linear orders do (1 on 1.4 nm, 0.7 on 1 nm).
+#: Standard deviations that blur a map as the windows of two of the linear orders do (1 and 0.7 nm, both on 1.4 nm).
 BLURRED_NM, LINEAR = (1.0, 0.76), (3, 2)
 
 
