@@ -65,3 +65,45 @@ def specimen_scan(specimen_store, model, roles, tmp_path_factory):
     from aptstream.scan import run_scan
 
     return run_scan(specimen_store, model, roles, out=tmp_path_factory.mktemp("scan") / "scan.zarr")
+
+
+def one_layer(channels, weights, bias):
+    """A grid net whose logit is a weighted sum of some channels of a voxel, by number, and a bias."""
+    from aptstream.model.gridnet import GridNet, TrainedGridNet
+
+    kernel = np.zeros((1, 1, 1, channels, 1), "f4")
+    for channel, weight in weights.items():
+        kernel[..., channel, 0] = weight
+    mean, std = np.zeros(channels, "f4"), np.ones(channels, "f4")
+    return TrainedGridNet(GridNet(channels, ((1, 1, 1),)), mean, std, (kernel, np.array([bias], "f4")))
+
+
+@pytest.fixture(scope="session")
+def refiner():
+    """Nets in closed form: 24 · order − 4 at 1 nm, then 12 · order / S − 4 and 10 · order / S − 3.5."""
+    from aptstream.model.refiner import N_FIRST, N_SECOND, Refiner
+
+    first = one_layer(N_FIRST, {17: 24.0}, -4.0)
+    second = (one_layer(N_SECOND, {18: 12.0}, -4.0), one_layer(N_SECOND, {18: 10.0}, -3.5))
+    return Refiner((first,), second)
+
+
+@pytest.fixture(scope="session")
+def refined_model(model, refiner, tmp_path_factory):
+    """The judges of the shipped model with the nets in closed form, from a file."""
+    from dataclasses import replace
+
+    from aptstream.model.modelfile import load_model, save_model
+
+    path = tmp_path_factory.mktemp("refined") / "refined.aptmodel"
+    return load_model(save_model(path, replace(model, name="refined", refiner=refiner)))
+
+
+@pytest.fixture(scope="session")
+def refined_scan(specimen_store, refined_model, roles, tmp_path_factory):
+    """Scan of the simulated specimen with its order field, in eight tasks of a brick; not to be changed."""
+    from aptstream.scan import plan, run_scan
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "choose_task", lambda *_: (16, 16, 16))
+        return run_scan(specimen_store, refined_model, roles, out=tmp_path_factory.mktemp("scan") / "refined.zarr")

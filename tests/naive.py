@@ -64,3 +64,74 @@ def grid_logits(features, mean, std, layers, weights):
         if k + 1 < len(layers):
             values = np.maximum(values, 0)
     return values[..., 0]
+
+
+def coherence(field, usual=None):
+    """Kappa of every voxel, at least half of the usual one, and the median over voxels that hold ions."""
+    ions = field.power[2] > 0
+    if usual is None:
+        usual = math.sqrt(max(float(np.median(field.coherence2[ions].astype(float))), 0.004**2))
+    kappa = np.clip(np.sqrt(np.maximum(field.coherence2.astype(float), (usual / 2) ** 2)), 0.004, 1)
+    return kappa, float(np.median(kappa[ions]))
+
+
+def judged_twice(field, n, first, second):
+    """Both passes in doubles, n planes to a period: channels and map of each pass, and (order, its quantile 0.9).
+
+    `first` and `second` turn channels into logits. A voxel at a time where order is compared with its neighbours'.
+    """
+    kappa, median = coherence(field)
+    damping = kappa ** (1 / n**2)
+    ions = field.power[2] > 0
+    strength = float(np.median((field.strength * damping**2)[ions]))
+    high = np.quantile((field.order[3] / damping)[ions], [0.98, 0.995])
+    one = order_channels(field, damping, -1, [math.log(strength), math.log(median), *high])
+    p1 = 1 / (1 + np.exp(-first(one)))
+    s, upper = specimen_order(field, damping, p1)
+    scalars = [math.log(strength) + 2 * math.log(s), math.log(median), math.log(s), math.log(upper / s)]
+    sure = np.clip(p1, 1e-4, 1 - 1e-4)
+    logit = np.log(sure / (1 - sure)) / 3
+    two = np.concatenate([logit[..., None], order_channels(field, damping * s, -1.5, scalars)], axis=-1)
+    return one, p1, (s, upper), two, 1 / (1 + np.exp(-second(two)))
+
+
+def order_channels(field, unit, lowest, scalars):
+    """5 powers, 5 locked powers, 5 linear orders, 5 orders, 3 maxima of orders, 4 numbers of the specimen."""
+    order = np.minimum(field.order / unit, 3)
+    maps = [np.log(p + 0.3) for p in field.power.astype(float)]
+    maps += [np.log(np.maximum(q, 0) + 0.3) for q in field.locked.astype(float)]
+    maps += [np.clip(line / unit, lowest, 3) for line in field.linear]
+    maps += list(order)
+    for scale, half in ((2, 2), (3, 2), (3, 4)):  # 1 nm over 5 voxels, 1.4 nm over 5 and 9 voxels
+        around = np.empty(unit.shape)
+        for voxel in np.ndindex(*unit.shape):
+            near = tuple(slice(max(i - half, 0), i + half + 1) for i in voxel)
+            around[voxel] = order[scale][near].max()
+        maps.append(around)
+    maps += [np.full(unit.shape, number) for number in scalars]
+    return np.stack(maps, axis=-1)
+
+
+def specimen_order(field, damping, p):
+    """Slope of two linear orders on the blurred map, and quantile 0.9 of the first; 0.6 where little is ordered."""
+    inside = p > 0.3
+    if inside.sum() < 8 or p[p > 0.5].sum() < 6:
+        return 0.6, 0.6
+    slopes = []
+    for line, sigma in ((field.linear[3], 1.0), (field.linear[2], 0.76)):
+        expected = blurred(np.where(p > 0.1, p, 0), sigma)[inside]
+        found = (line / damping)[inside]
+        slopes.append(min(max((found * expected).sum() / (expected**2).sum(), 0.15), 1.5))
+    upper = np.quantile((field.linear[3] / damping)[inside], 0.9)
+    return float(np.mean(slopes)), float(min(max(upper, 0.15), 1.5))
+
+
+def blurred(grid, sigma):
+    """Gaussian cut at 3.5 standard deviations, the outermost voxels repeated beyond the grid."""
+    reach = int(3.5 * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    for axis in range(3):
+        padded = np.pad(grid, [(reach, reach) if a == axis else (0, 0) for a in range(3)], mode="edge")
+        shifted = (np.take(padded, range(t, t + grid.shape[axis]), axis) for t in range(2 * reach + 1))
+        grid = sum(w * part for w, part in zip(weights / weights.sum(), shifted, strict=True))
+    return grid

@@ -186,7 +186,7 @@ def expected_precipitates(
     """
     probable = np.nan_to_num(order, nan=0.0)
     basins, volume = _basins(probable, rule, voxel_nm)
-    numbers = np.flatnonzero(volume >= rule.min_volume_nm3)
+    numbers = np.flatnonzero(volume[1:] >= rule.min_volume_nm3) + 1
     numbers = numbers[np.argsort(-volume[numbers], kind="stable")]
     labels = _most_probable(_renumbered(basins, numbers), probable, volume[numbers] / voxel_nm**3)
     return replace(_described(labels, order, origin_nm, voxel_nm), expected_nm3=volume[numbers])
@@ -195,19 +195,18 @@ def expected_precipitates(
 def _basins(
     probable: npt.NDArray[np.float32], rule: BoundaryRule, voxel_nm: float
 ) -> tuple[npt.NDArray[np.int32], FloatColumn]:
-    """Share the voxels out among the particles, 0 = none: number of each voxel, and volume of every number in nm³."""
+    """Share the voxels out among the particles, 0 = none: number of each voxel, and sum of every number in nm³."""
     cores, n = ndimage.label(probable >= rule.core)
     peak = np.zeros(n + 1)
     np.maximum.at(peak, cores.ravel(), probable.ravel())
-    seen = np.flatnonzero(peak >= rule.peak)
-    cores = _renumbered(cores, seen[seen > 0])
+    seen = np.flatnonzero(peak[1:] >= rule.peak) + 1
+    cores = _renumbered(cores, seen)
     if not cores.any():
         return cores, np.zeros(1)
     distance, nearest = ndimage.distance_transform_edt(cores == 0, sampling=voxel_nm, return_indices=True)
     basins = np.where(distance <= rule.reach_nm, cores[tuple(nearest)], 0).astype(np.int32)
     weights = probable.ravel().astype(np.float64)
     volume: FloatColumn = np.bincount(basins.ravel(), weights, minlength=len(seen) + 1).astype(np.float64) * voxel_nm**3
-    volume[0] = 0
     return basins, volume
 
 

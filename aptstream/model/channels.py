@@ -32,7 +32,7 @@ N_SCALARS = 4
 MIN_COHERENCE, ORDER_BOUNDS = 0.004, (0.15, 1.5)
 #: Specimen order where too little is ordered to tell: fewest voxels, and fewest nm³.
 USUAL_ORDER, MIN_VOXELS, MIN_VOLUME = 0.6, 8, 6.0
-#: Standard deviations that blur a map as the windows of two of the linear orders do (1 on 1.4 nm, 0.7 on 1 nm).
+#: Standard deviations that blur a map as the windows of two of the linear orders do (1 and 0.7 nm, both on 1.4 nm).
 BLURRED_NM, LINEAR = (1.0, 0.76), (3, 2)
 
 
@@ -244,16 +244,16 @@ def specimen_order(
         return SpecimenOrder(USUAL_ORDER, USUAL_ORDER)
     share = np.where(first > 0.1, first, np.float32(0))
     expected = np.stack([gaussian_filter(share, sigma, mode="nearest", truncate=3.5) for sigma in BLURRED_NM])
-    product, square, seen = np.zeros(2), np.zeros(2), []
+    found, there = [], []
     for start, field in slabs:
         here = slice(start, start + len(field.strength))
         inside = first[here] > 0.3
         damping = debye_waller(field, signal.coherence, crystal)[inside].astype(np.float64)
-        linear = field.linear[list(LINEAR)][:, inside] / damping
-        there = expected[:, here][:, inside].astype(np.float64)
-        product += (linear * there).sum(axis=1)
-        square += (there**2).sum(axis=1)
-        seen.append(linear[0])
-    order = np.mean(np.clip(product / square, *ORDER_BOUNDS))
-    upper = np.clip(np.quantile(np.concatenate(seen), 0.9), *ORDER_BOUNDS)
+        found.append(field.linear[list(LINEAR)][:, inside] / damping)
+        there.append(expected[:, here][:, inside].astype(np.float64))
+    # Summed at the end: sums of sums would differ in their last bits from slab to slab.
+    linear, blurred = np.concatenate(found, axis=1), np.concatenate(there, axis=1)
+    slope = (linear * blurred).sum(axis=1) / (blurred**2).sum(axis=1)
+    order = np.mean(np.clip(slope, *ORDER_BOUNDS))
+    upper = np.clip(np.quantile(linear[0], 0.9), *ORDER_BOUNDS)
     return SpecimenOrder(float(order), float(upper))

@@ -17,13 +17,13 @@ from aptstream.cluster import local_client
 from aptstream.errors import PlanError, StoreError
 from aptstream.io.replace import discard
 from aptstream.io.seal import sealed
-from aptstream.points import Roles
+from aptstream.points import PointCloud, Roles
 from aptstream.scan import open_scan, run_scan
 from aptstream.scan import plan as planning
 from aptstream.scan import run as running
 from aptstream.scan.plan import plan_scan
 from aptstream.scan.results import create_scan
-from aptstream.scan.score import CubeScores, score_brick
+from aptstream.scan.score import BrickScores, CubeScores, score_brick
 
 ARRAYS = ("p_4nm", "n_ions_4nm", "p_2nm", "n_ions_2nm")
 
@@ -77,7 +77,8 @@ def test_the_result_does_not_depend_on_the_size_of_the_tasks(
 
 def test_progress_tells_all_cubes_once(specimen_store, model, roles, tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "choose_task", lambda *_: (16, 16, 16))
-    monkeypatch.setattr(running, "score_brick", lambda _plan, _task: {})
+    monkeypatch.setattr(running, "score_brick", lambda _plan, _task: None)
+    monkeypatch.setattr(running, "write_scores", lambda *_: None)
     told = []
     with pytest.raises(StoreError):  # nothing was written, and that is noticed
         run_scan(specimen_store, model, roles, out=tmp_path / "s.zarr", progress=lambda *state: told.append(state))
@@ -97,12 +98,15 @@ def test_the_lazy_array_computes_to_the_same_bits(
 
 
 def test_the_lazy_graph_carries_addresses_and_no_data(model, roles, tmp_path):
+    names = ("unranged", "Al", "Li", "Mg")
+    nothing = PointCloud(np.zeros((0, 3), "f4"), np.zeros(0, "f4"), np.zeros(0, "u1"), names)
     store = SimpleNamespace(
         shape_cells=(200, 200, 400),
         path=tmp_path / "points.zarr",
         attrs={"content_digest": "0" * 64},
-        species_names=("unranged", "Al", "Li", "Mg"),
+        species_names=names,
         n_ions=33 * 200 * 200 * 400,
+        read=lambda _low, _high: nothing,
     )
     array = lazy_scan(store, model, roles)
     assert array.npartitions > 100
@@ -129,7 +133,7 @@ def test_nothing_is_left_behind_when_a_task_fails(error, specimen_store, model, 
         if len(done) == 2:
             raise error
         empty = CubeScores(np.zeros(task.shape, "f4"), np.zeros(task.shape, "u4"))
-        return dict.fromkeys(plan.edges, empty)
+        return BrickScores(dict.fromkeys(plan.edges, empty))
 
     monkeypatch.setattr(running, "score_brick", score)
     with pytest.raises(type(error)):
@@ -258,10 +262,10 @@ def test_attributes_that_cannot_be_right_are_refused_even_under_a_seal(change, c
         open_scan(copy)
 
 
-@pytest.mark.parametrize("change", [{"format_version": 2}, {"format": "aptstream-grid"}, {"format": None}])
+@pytest.mark.parametrize("change", [{"format_version": 1}, {"format": "aptstream-grid"}, {"format": None}])
 def test_another_kind_or_version_is_named(change, copy):
     edit(copy, change, seal=True)
-    with pytest.raises(StoreError, match=r"of another kind: found .* expected 'aptstream-scan' version 1"):
+    with pytest.raises(StoreError, match=r"of another kind: found .* expected 'aptstream-scan' version 2"):
         open_scan(copy)
 
 
