@@ -19,19 +19,25 @@ if TYPE_CHECKING:
     from aptstream.crystal import Crystal as Crystal
     from aptstream.errors import AptstreamError as AptstreamError
     from aptstream.grid.answer import Answer as Answer
+    from aptstream.grid.answer import Cut as Cut
     from aptstream.grid.answer import find as find
     from aptstream.grid.compare import Comparison as Comparison
     from aptstream.grid.compare import compare_with_truth as compare_with_truth
     from aptstream.grid.compare import particle_scores as particle_scores
     from aptstream.grid.compare import pool as pool
+    from aptstream.grid.control import Control as Control
+    from aptstream.grid.control import shuffled_control as shuffled_control
     from aptstream.grid.evaluate import Evaluation as Evaluation
     from aptstream.grid.evaluate import evaluate_grid as evaluate_grid
     from aptstream.grid.evaluate import evaluate_run as evaluate_run
     from aptstream.grid.files import export_npz as export_npz
     from aptstream.grid.files import open_grid as open_grid
     from aptstream.grid.files import save_grid as save_grid
+    from aptstream.grid.precipitates import BoundaryRule as BoundaryRule
     from aptstream.grid.precipitates import Precipitates as Precipitates
+    from aptstream.grid.precipitates import expected_precipitates as expected_precipitates
     from aptstream.grid.precipitates import find_precipitates as find_precipitates
+    from aptstream.grid.refine import refine as refine
     from aptstream.grid.vote import VoxelGrid as VoxelGrid
     from aptstream.grid.vote import vote as vote
     from aptstream.io.pos import read_pos as read_pos
@@ -51,6 +57,8 @@ if TYPE_CHECKING:
     from aptstream.model.modelfile import load_model as load_model
     from aptstream.model.presets import get_preset as get_preset
     from aptstream.model.presets import make_library as make_library
+    from aptstream.model.refiner import Refined as Refined
+    from aptstream.model.refiner_training import train_order_model as train_order_model
     from aptstream.model.training import TrainingOptions as TrainingOptions
     from aptstream.model.training import train as train
     from aptstream.points import Box as Box
@@ -83,6 +91,7 @@ if TYPE_CHECKING:
     from aptstream.sdm.li2021 import make_li2021 as make_li2021
     from aptstream.sdm.matched import MatchedRecipe as MatchedRecipe
     from aptstream.sdm.matched import make_matched as make_matched
+    from aptstream.sdm.orderlibrary import make_order_library as make_order_library
     from aptstream.sdm.planes import Planes as Planes
     from aptstream.sdm.planes import fit_planes as fit_planes
     from aptstream.sdm.window import Channels as Channels
@@ -111,7 +120,10 @@ _ROOMS = {
     "cluster": ("local_client",),
     "crystal": ("Crystal",),
     "errors": ("AptstreamError",),
-    "grid": ("Answer", "Precipitates", "VoxelGrid", "compare_with_truth", "export_npz", "find", "find_precipitates"),
+    "grid": (
+        *("Answer", "BoundaryRule", "Control", "Cut", "Precipitates", "VoxelGrid", "compare_with_truth"),
+        *("expected_precipitates", "export_npz", "find", "find_precipitates", "refine", "shuffled_control"),
+    ),
     "grid.compare": ("Comparison", "particle_scores", "pool"),
     "grid.evaluate": ("Evaluation", "evaluate_grid", "evaluate_run"),
     "grid.files": ("open_grid", "save_grid"),
@@ -124,6 +136,8 @@ _ROOMS = {
     "model.explain": ("Explanation", "explain_voxel", "feature_maps", "grad_cam"),
     "model.modelfile": ("Model", "load_model"),
     "model.presets": ("get_preset", "make_library"),
+    "model.refiner": ("Refined",),
+    "model.refiner_training": ("train_order_model",),
     "model.training": ("TrainingOptions", "train"),
     "points": ("Box", "PointCloud", "Range", "RangeTable", "Roles", "Sphere"),
     "report": ("Summary", "report"),
@@ -135,6 +149,7 @@ _ROOMS = {
     "sdm.kernel": ("CellBox",),
     "sdm.li2021": ("add_real_images", "make_li2021"),
     "sdm.matched": ("MatchedRecipe", "make_matched"),
+    "sdm.orderlibrary": ("make_order_library",),
     "sdm.planes": ("Planes", "fit_planes"),
     "sdm.window": ("Channels", "SdmWindow"),
     "simulate": (

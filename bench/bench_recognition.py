@@ -34,7 +34,7 @@ from aptstream.grid import find
 from aptstream.grid.compare import Comparison, compare_volumes, particle_scores, pool
 from aptstream.grid.truth import TrueVolumes
 from aptstream.model.bootstrap import Score
-from aptstream.model.calibration import reliability
+from aptstream.model.calibration import reliability, uncertainty
 from aptstream.model.curves import JudgedVoxels, judge_voxels, pool_voxels, voxel_scores
 from aptstream.model.modelfile import Model, load_model
 from aptstream.scan import run_scan
@@ -135,6 +135,7 @@ def row(work: Work, method: str, parts: list[Judged], n_draws: int) -> dict[str,
         line |= numbers(name, score)
     if method in PRESETS:
         line["expected_calibration_error"] = round(reliability(voxels).expected_error, 4)
+        line["auc_of_wrong"] = _rounded(uncertainty(voxels).auc_of_wrong)
     return {**line, "n_true": int(comparison.considered.sum()), "n_found": len(comparison.correct)}
 
 

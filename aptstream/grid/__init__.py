@@ -1,20 +1,28 @@
 """The answer: overlapping judgements of cubes summed into voxels, particles found in them, and held against truth."""
 
-from aptstream.grid.answer import Answer, find
+from aptstream.grid.answer import Answer, Cut, find
 from aptstream.grid.compare import compare_with_truth
+from aptstream.grid.control import Control, shuffled_control
 from aptstream.grid.files import export_npz, open_grid, save_grid
-from aptstream.grid.precipitates import Precipitates, find_precipitates
+from aptstream.grid.precipitates import BoundaryRule, Precipitates, expected_precipitates, find_precipitates
+from aptstream.grid.refine import refine
 from aptstream.grid.vote import VoxelGrid, vote
 
 __all__ = [
     "Answer",
+    "BoundaryRule",
+    "Control",
+    "Cut",
     "Precipitates",
     "VoxelGrid",
     "compare_with_truth",
+    "expected_precipitates",
     "export_npz",
     "find",
     "find_precipitates",
     "open_grid",
+    "refine",
     "save_grid",
+    "shuffled_control",
     "vote",
 ]
