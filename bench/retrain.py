@@ -72,9 +72,7 @@ def main() -> None:
     """Retrain and compare; exit code 1 if a score lies outside its tolerance."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, action="append", help="may be given again; all where it is not")
-    parser.add_argument(
-        "--out", type=Path, help="folder for libraries and models. Default: a temporary one"
-    )
+    parser.add_argument("--out", type=Path, help="folder for libraries and models. Default: a temporary one")
     given = parser.parse_args()
     good = True
     with tempfile.TemporaryDirectory() as temporary:

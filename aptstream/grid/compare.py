@@ -35,7 +35,9 @@ class Comparison:
     Parameters
     ----------
     found : ndarray of bool, (n_true,)
-        Whether each true particle was found.
+        Whether each true particle was found: `FOUND_SHARE` of its volume.
+    touched : ndarray of bool, (n_true,)
+        Whether any of it was found, as recall is counted elsewhere.
     considered : ndarray of bool, (n_true,)
         Whether the centre of each true particle lies inside the volume: only those enter the recall.
     correct : ndarray of bool, (n_found,)
@@ -63,6 +65,7 @@ class Comparison:
     """
 
     found: npt.NDArray[np.bool_]
+    touched: npt.NDArray[np.bool_]
     considered: npt.NDArray[np.bool_]
     correct: npt.NDArray[np.bool_]
     radius_nm: Floats
@@ -165,6 +168,7 @@ def compare_volumes(labels: npt.NDArray[np.int32], volume_nm3: Floats, truth: Tr
     unit = _units(k, c, n_true, n_found)
     return Comparison(
         found=(inside > 0) & (covered >= FOUND_SHARE * inside),
+        touched=covered > 0,
         considered=considered,
         correct=(true_volume >= CORRECT_SHARE * size) | truth.holds(_centroids(labels, n_found) + truth.origin_nm),
         radius_nm=truth.radius_nm,
@@ -224,7 +228,7 @@ def pool(comparisons: Sequence[Comparison]) -> Comparison:
     joined = {
         name: np.concatenate([getattr(c, name) for c in comparisons])
         for name in (
-            *("found", "considered", "correct", "radius_nm", "true_volume_nm3", "found_volume_nm3"),
+            *("found", "touched", "considered", "correct", "radius_nm", "true_volume_nm3", "found_volume_nm3"),
             *("whole", "split", "merged", "beyond"),
         )
     }
@@ -273,7 +277,8 @@ def particle_scores(
     Returns
     -------
     dict of str to Score
-        ``recall_<low>_<high>`` for each band (``recall_<low>`` without an upper end): true particles found.
+        ``recall_<low>_<high>`` for each band (``recall_<low>`` without an upper end): true particles found;
+        ``touched_…`` of which any voxel was found.
         ``precision``: found particles that are correct. ``radius_bias_nm``, ``radius_rmse_nm``: found − true radius of
         whole particles that were found one to one. ``volume_fraction_error``: found / true volume − 1.
         ``number_density_error``: found / true number − 1, each of at least `min_radius_nm` in its own radius.
@@ -291,8 +296,9 @@ def particle_scores(
     scores = {}
     for low, high in bands_nm:
         there = c.considered & (c.radius_nm >= low) & (c.radius_nm < high)
-        name = f"recall_{low:g}_{high:g}" if np.isfinite(high) else f"recall_{low:g}"
-        scores[name] = share(of_true(there & c.found), of_true(there), weights, n=int(there.sum()))
+        name = f"{low:g}_{high:g}" if np.isfinite(high) else f"{low:g}"
+        for kind, hit in (("recall", c.found), ("touched", c.touched)):
+            scores[f"{kind}_{name}"] = share(of_true(there & hit), of_true(there), weights, n=int(there.sum()))
     ones = np.ones(len(c.correct))
     scores["precision"] = share(of_found(c.correct), of_found(ones), weights, n=len(ones))
     paired = (c.partner >= 0) & c.whole & (c.radius_nm >= min_radius_nm)
