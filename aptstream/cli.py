@@ -260,7 +260,7 @@ def evaluate(
     truth: Annotated[
         Path | None, typer.Option(help="True particles of the specimen (.truth.json). Default: the one in the folder.")
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Model whose networks judge a training library.")] = "cubes",
+    model: Annotated[str, typer.Option("--model", help="Model whose networks judge a training library.")] = "order",
     seed: Seed = 1,
     json_to: JsonTo = None,
 ) -> None:
@@ -269,15 +269,14 @@ def evaluate(
     Example: `aptstream simulate --seed 3 --out s`, `aptstream run s/specimen.pos --ranges s/specimen.rrng --host Al
     --solute Li,Mg --out result`, then `aptstream evaluate result --truth s/specimen.truth.json`
     """
-    from aptstream.inspection import evaluation_of, is_dictionary
+    from aptstream.inspection import evaluation_of, is_library, library_scores
 
-    if is_dictionary(path):
+    if is_library(path):
         if truth is not None:
             raise typer.BadParameter("a training library holds its own truth: leave --truth out", param_hint="--truth")
-        from aptstream.model.evaluate import evaluate as score_networks
         from aptstream.model.modelfile import load_model
 
-        scores = {f"{edge} nm cubes": row for edge, row in score_networks(load_model(model), path).items()}
+        scores = library_scores(path, load_model(model))
         write_json(scores, json_to) if json_to is not None else show_facts(stdout, scores)
         return
     show_evaluation(stdout, evaluation_of(path, truth, seed), json_to)

@@ -9,15 +9,20 @@ from aptstream.cloud import open_store
 from aptstream.errors import FileFormatError, StoreError
 from aptstream.grid.files import FORMAT as GRID
 from aptstream.grid.files import open_grid
+from aptstream.grid.refine import refiner_of
 from aptstream.io.arrays import load_metadata
 from aptstream.io.digest import file_sha256
 from aptstream.io.pos import read_pos
 from aptstream.io.ranges import read_ranges
+from aptstream.model.evaluate import evaluate
 from aptstream.model.modelfile import SUFFIX, Model, load_model
+from aptstream.model.refiner_training import score_refiner
 from aptstream.scan.results import FORMAT as SCAN
 from aptstream.scan.results import open_scan
 from aptstream.sdm.dictionary import FORMAT as DICTIONARY
 from aptstream.sdm.dictionary import dictionary_digest, open_dictionary
+from aptstream.sdm.orderlibrary import FORMAT as ORDER_LIBRARY
+from aptstream.sdm.orderlibrary import open_order_library
 
 if TYPE_CHECKING:
     from aptstream.grid.evaluate import Evaluation
@@ -85,6 +90,7 @@ def describe(path: Path) -> dict[str, Any]:
         SCAN: _scan,
         GRID: _grid,
         DICTIONARY: _dictionary,
+        ORDER_LIBRARY: _order_library,
         "run": _run,
     }
     kind = kind_of(path)
@@ -93,7 +99,7 @@ def describe(path: Path) -> dict[str, Any]:
     return readers.get(kind, _other)(path)
 
 
-def is_dictionary(path: Path) -> bool:
+def is_library(path: Path) -> bool:
     """Tell whether a path is a training library.
 
     Parameters
@@ -110,7 +116,34 @@ def is_dictionary(path: Path) -> bool:
     FileNotFoundError, StoreError
         As `kind_of`.
     """
-    return kind_of(path) == DICTIONARY
+    return kind_of(path) in (DICTIONARY, ORDER_LIBRARY)
+
+
+def library_scores(path: Path, model: Model) -> dict[str, Any]:
+    """Score the networks of a model on all examples of a training library.
+
+    Parameters
+    ----------
+    path : Path
+        A library of cubes, or of order fields, best made with another seed than the model was trained with.
+    model : Model
+        Its networks.
+
+    Returns
+    -------
+    dict
+        Scores of the cubes of each edge, or of the voxels.
+
+    Raises
+    ------
+    ModelError
+        If the model has no networks for such a library.
+    StoreError
+        If it cannot be read.
+    """
+    if kind_of(path) == DICTIONARY:
+        return {f"{edge} nm cubes": row for edge, row in evaluate(model, path).items()}
+    return {"1 nm voxels": score_refiner(refiner_of(model), open_order_library(path)[0])}
 
 
 def evaluation_of(path: Path, truth: Path | None, seed: int) -> Evaluation:
@@ -175,6 +208,8 @@ def content_sha256(path: Path) -> str:
         return open_scan(path).digest()
     if kind in (GRID, "run"):
         return open_grid(path).digest
+    if kind == ORDER_LIBRARY:
+        return str(open_order_library(path)[1]["content_digest"])
     if kind == DICTIONARY:
         return dictionary_digest(*open_dictionary(path))
     if path.is_file():
@@ -202,6 +237,12 @@ def describe_model(model: Model) -> dict[str, Any]:
         f"pole [{''.join(map(str, crystal.pole))}] along z",
         "particles": f"order ≥ {model.cut:g}, at least {model.min_voxels} voxels",
     }
+    if model.refiner is not None:
+        nets = (model.refiner.first, model.refiner.second)
+        weights = sum(weight.size for some in nets for net in some for weight in net.weights)
+        reads = "order and composition" if model.refiner.reads_composition else "order"
+        facts["particles"] = "sum of the probabilities on the 1 nm grid, from a floor that the shuffled control sets"
+        facts["1 nm grid"] = f"{len(nets[0])} + {len(nets[1])} nets in two passes read {reads}; {weights:,} weights"
     for judge in model.judges:
         weights = sum(weight.size for weight in judge.weights)
         window = judge.window
@@ -211,6 +252,21 @@ def describe_model(model: Model) -> dict[str, Any]:
             f"at least {judge.min_ions} ions"
         )
     return {**facts, "scores": model.scores, "provenance": model.provenance, "sha256": model.digest}
+
+
+def _order_library(path: Path) -> dict[str, Any]:
+    examples, attributes = open_order_library(path)
+    crystals = [
+        f"{c['label']}, a = {c['a_nm']:g} nm, ({', '.join(map(str, c['pole']))})" for c in attributes["crystals"]
+    ]
+    return {
+        "kind": "training library of order fields",
+        "specimens": len(examples),
+        "size": " × ".join(str(n) for n in examples[0].truth.shape) + " nm",
+        "looks for": "; ".join(crystals),
+        "seed": attributes["seed"],
+        "sha256": attributes["content_digest"],
+    }
 
 
 def _other(path: Path) -> dict[str, Any]:
