@@ -135,3 +135,50 @@ def blurred(grid, sigma):
         shifted = (np.take(padded, range(t, t + grid.shape[axis]), axis) for t in range(2 * reach + 1))
         grid = sum(w * part for w, part in zip(weights / weights.sum(), shifted, strict=True))
     return grid
+
+
+def particle_cores(order, rule):
+    """Voxels that reach the core and share faces, as sets; those that reach the peak somewhere."""
+    probable = np.nan_to_num(order.astype(np.float64))
+    unseen = {tuple(map(int, v)) for v in np.argwhere(np.nan_to_num(order) >= np.float32(rule.core))}
+    cores = []
+    for seed in sorted(unseen):
+        core, frontier = set(), [seed]
+        while frontier:
+            voxel = frontier.pop()
+            if voxel in unseen:
+                unseen.discard(voxel)
+                core.add(voxel)
+                x, y, z = voxel
+                frontier += [(x + d, y, z) for d in (-1, 1)] + [(x, y + d, z) for d in (-1, 1)]
+                frontier += [(x, y, z + d) for d in (-1, 1)]
+        if core and max(probable[voxel] for voxel in core) >= rule.peak:
+            cores.append(sorted(core))
+    return cores
+
+
+def distances(shape, cores, voxel_nm):
+    """Distance from every voxel to every core, (cores, nx, ny, nz), in nm."""
+    voxels = np.stack(np.indices(shape), axis=-1).reshape(-1, 1, 3)
+    squared = [((voxels - np.array(core)) ** 2).sum(axis=2).min(axis=1).reshape(shape) for core in cores]
+    return np.sqrt(np.array(squared, dtype=np.float64).reshape(-1, *shape)) * voxel_nm
+
+
+def between_particles(order, rule, voxel_nm):
+    """Voxels that lie as near to one core as to another."""
+    distance = distances(order.shape, particle_cores(order, rule), voxel_nm)
+    return (distance == distance.min(axis=0, initial=np.inf)).sum(axis=0) > 1
+
+
+def expected_particles(order, rule, voxel_nm):
+    """Volume and voxels of each particle: the probabilities nearest to its core, and the most probable voxels there."""
+    cores = particle_cores(order, rule)
+    distance = distances(order.shape, cores, voxel_nm)
+    particles = []
+    for number in range(len(cores)):
+        mine = (distance[number] == distance.min(axis=0)) & (distance[number] <= rule.reach_nm)
+        voxels = sorted((tuple(map(int, v)) for v in np.argwhere(mine)), key=lambda v: (-np.nan_to_num(order[v]), v))
+        volume = sum(float(np.nan_to_num(order[v])) for v in voxels) * voxel_nm**3
+        if volume >= rule.min_volume_nm3:
+            particles.append((volume, voxels[: max(round(volume / voxel_nm**3), 1)]))
+    return sorted(particles, key=lambda particle: -particle[0])

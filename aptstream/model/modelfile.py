@@ -35,7 +35,7 @@ from aptstream.sdm.image import Form, View
 from aptstream.sdm.window import SdmWindow
 
 FORMAT, FORMAT_VERSION, SUFFIX = "aptstream-model", 1, ".aptmodel"
-MAX_FILE_BYTES, MAX_MEMBERS = 64 << 20, 256
+MAX_FILE_BYTES, MAX_MEMBERS = 64 << 20, 512
 FLATBUFFER_MAGIC = b"TFL3"
 #: What the readers of zip and JSON raise at damage, beside `ValueError` and `OSError`.
 _DAMAGED = (EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error)

@@ -32,6 +32,8 @@ Floats = npt.NDArray[np.float32]
 
 #: Channels of the first pass, of the second, and of the second with composition.
 N_FIRST, N_SECOND, N_JOINT = 27, 28, 31
+#: Most nets of a pass.
+MAX_NETS = 16
 #: Voxels that are refined at a time: about 150 MB.
 SLAB_VOXELS = 500_000
 
@@ -49,7 +51,7 @@ class Refiner:
     Raises
     ------
     ModelError
-        If a pass has no net, or a net reads another number of channels.
+        If a pass has no net or more than `MAX_NETS`, or a net reads another number of channels.
     """
 
     first: tuple[TrainedGridNet, ...]
@@ -61,6 +63,10 @@ class Refiner:
             raise ModelError(
                 f"A refiner has nets of {N_FIRST} channels, and then nets of {N_SECOND} or of {N_JOINT} channels; "
                 f"found {sorted(first)} and {sorted(second)}."
+            )
+        if max(len(self.first), len(self.second)) > MAX_NETS:
+            raise ModelError(
+                f"A pass has at most {MAX_NETS} nets, found {len(self.first)} and {len(self.second)}: take fewer."
             )
 
     @property

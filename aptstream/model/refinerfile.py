@@ -9,10 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.model.gridnet import GridNet, TrainedGridNet
-from aptstream.model.refiner import Refiner
-
-#: Most nets of a pass.
-MAX_NETS = 16
+from aptstream.model.refiner import MAX_NETS, Refiner
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
