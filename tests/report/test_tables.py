@@ -61,6 +61,7 @@ def test_columns_and_rows(tmp_path, n):
             "0.125",
             "0.7500",
             "false",
+            "false",
             "39",
             "76.250",
             "",
