@@ -39,7 +39,7 @@ from aptstream.model.curves import JudgedVoxels, judge_voxels, pool_voxels, voxe
 from aptstream.model.modelfile import Model, load_model
 from aptstream.scan import run_scan
 
-#: Names for `load_model`: a new preset is one more name. Rivals that need votes take those of the first one.
+#: Names for `load_model`, or paths: a new preset is one more name. Rivals that need votes take those of the first one.
 PRESETS = ("order", "cubes", "joint")
 #: Specimens of a benchmark have this seed and the next ones; rivals were tuned on another one.
 FIRST_SEED = 1000
@@ -54,6 +54,7 @@ class Work:
     level: str
     seed: int
     size_nm: tuple[float, float, float] | None = None
+    presets: tuple[str, ...] = PRESETS
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def judge(work: Work) -> dict[str, Judged]:
         store = ingest(pos, ranges=rrng, out=Path(folder, "points.zarr"))
         truth = specimen.truth(store.shape_cells, store.origin_nm)
         judged, first = {}, None
-        for name in PRESETS:
+        for name in work.presets:
             try:
                 seen = look(specimen, store, name, work)
             except AptstreamError as error:
@@ -105,7 +106,7 @@ def judge(work: Work) -> dict[str, Judged]:
 def look(specimen: Specimen, store: PointStore, name: str, work: Work) -> Seen:
     """Scan a specimen with a preset, and find its particles."""
     model, case = model_for(name, specimen), specimen.case
-    scan = run_scan(store, model, case.roles, out=store.path.with_name(f"{name}.zarr"))
+    scan = run_scan(store, model, case.roles, out=store.path.with_name(f"{Path(name).stem}.zarr"))
     tuning = tuning_of(work.case, work.level)
     return Seen(Ions(store, case.roles), scan, find(scan, store, model), model, tuning)
 
@@ -133,7 +134,7 @@ def row(work: Work, method: str, parts: list[Judged], n_draws: int) -> dict[str,
     scores = {**of_particles, **voxel_scores(voxels, rng, n_draws=n_draws)}
     for name, score in scores.items():
         line |= numbers(name, score)
-    if method in PRESETS:
+    if method in work.presets:
         line["expected_calibration_error"] = round(reliability(voxels).expected_error, 4)
         line["auc_of_wrong"] = _rounded(uncertainty(voxels).auc_of_wrong)
     return {**line, "n_true": int(comparison.considered.sum()), "n_found": len(comparison.correct)}
@@ -168,6 +169,7 @@ def main() -> None:
     parser.add_argument("--specimens", type=int, default=4, help="specimens of a case and level")
     parser.add_argument("--only", choices=CASES, action="append", help="a case; may be given again")
     parser.add_argument("--level", choices=LEVELS, action="append", help="a level; may be given again")
+    parser.add_argument("--preset", action="append", help="shipped model, or path of one; may be given again")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--size", type=float, nargs=3, metavar="NM", help="size of the specimens in nm")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -175,7 +177,7 @@ def main() -> None:
     given = parser.parse_args()
     size = tuple(given.size) if given.size else None
     works = [
-        [Work(case, level, given.first_seed + k, size) for k in range(given.specimens)]
+        [Work(case, level, given.first_seed + k, size, tuple(given.preset or PRESETS)) for k in range(given.specimens)]
         for case in given.only or CASES
         for level in given.level or LEVELS
     ]
