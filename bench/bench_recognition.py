@@ -63,6 +63,7 @@ class Judged:
 
     voxels: JudgedVoxels | None = None
     comparison: Comparison | None = None
+    uncertain: np.ndarray | None = None
     error: str = ""
 
 
@@ -114,7 +115,7 @@ def look(specimen: Specimen, store: PointStore, name: str, work: Work) -> Seen:
 def against_truth(result: Result, truth: TrueVolumes) -> Judged:
     """Hold the map and the particles of a method against the truth."""
     voxels = judge_voxels(result.score, truth.total, result.labels > 0)
-    return Judged(voxels, compare_volumes(result.labels, result.volume_nm3, truth))
+    return Judged(voxels, compare_volumes(result.labels, result.volume_nm3, truth), result.uncertain)
 
 
 def row(work: Work, method: str, parts: list[Judged], n_draws: int) -> dict[str, object]:
@@ -137,7 +138,16 @@ def row(work: Work, method: str, parts: list[Judged], n_draws: int) -> dict[str,
     if method in work.presets:
         line["expected_calibration_error"] = round(reliability(voxels).expected_error, 4)
         line["auc_of_wrong"] = _rounded(uncertainty(voxels).auc_of_wrong)
+        flags = [part.uncertain for part in parts if part.uncertain is not None]
+        for name, flagged in zip(("uncertain", "certain"), _flagged(flags), strict=True):
+            line |= {f"n_{name}": int(flagged.sum()), f"right_{name}": int(comparison.correct[flagged].sum())}
     return {**line, "n_true": int(comparison.considered.sum()), "n_found": len(comparison.correct)}
+
+
+def _flagged(flags: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Which particles of all specimens are flagged as uncertain, and which are not."""
+    uncertain = np.concatenate([np.zeros(0, dtype=bool), *flags])
+    return uncertain, ~uncertain
 
 
 def numbers(name: str, score: Score) -> dict[str, float | None]:

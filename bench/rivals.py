@@ -102,6 +102,7 @@ class Result:
     score: np.ndarray
     labels: np.ndarray
     volume_nm3: np.ndarray
+    uncertain: np.ndarray | None = None  # flags of the particles, where the method gives them
 
 
 def found_in(score: np.ndarray, cut: float, min_voxels: int = 4) -> Result:
@@ -113,7 +114,7 @@ def found_in(score: np.ndarray, cut: float, min_voxels: int = 4) -> Result:
 def preset(seen: Seen) -> Result:
     """Our own answer."""
     found = seen.answer.found
-    return Result(seen.answer.order, found.labels, found.volume_nm3)
+    return Result(seen.answer.order, found.labels, found.volume_nm3, found.uncertain)
 
 
 def published_rule(seen: Seen) -> Result:
