@@ -11,13 +11,14 @@ import numpy.typing as npt
 from aptstream.cloud.store import PointStore
 from aptstream.errors import ModelError, PlanError
 from aptstream.model.fitting import rebuild
-from aptstream.model.modelfile import CubeJudge, Model
+from aptstream.model.modelfile import CubeJudge, Model, stretched
 from aptstream.model.networks import CubeNet, require_tensorflow
 from aptstream.model.predict import Predictor
 from aptstream.points import Box, Roles, Triple
 from aptstream.sdm.count import SdmScan
 from aptstream.sdm.image import Images, scan_images
 from aptstream.sdm.kernel import CellBox
+from aptstream.sdm.planes import Planes
 
 Floats = npt.NDArray[np.float32]
 Towards = Literal["order", "matrix"]
@@ -130,7 +131,13 @@ def grad_cam(judge: CubeJudge, image: Images, *, layer: int = -1, towards: Towar
 
 
 def explain_voxel(
-    store: PointStore, model: Model, roles: Roles, position: Triple, *, edge_nm: int | None = None
+    store: PointStore,
+    model: Model,
+    roles: Roles,
+    position: Triple,
+    *,
+    edge_nm: int | None = None,
+    planes: Planes | None = None,
 ) -> Explanation:
     """Look at the cube around a position of a specimen as a scan does, and at what the network's answer rests on.
 
@@ -147,6 +154,9 @@ def explain_voxel(
         at the faces of the specimen.
     edge_nm : int, optional
         Cube edge in nm; the model's largest where it is not given.
+    planes : Planes, optional
+        The specimen's own, such as ``scan.planes``: its period scales the window as in a scan. That of the model's
+        crystal where it is not given.
 
     Returns
     -------
@@ -164,6 +174,8 @@ def explain_voxel(
         If TensorFlow is not installed.
     """
     judge = model.judge(edge_nm) if edge_nm is not None else model.judges[0]
+    if planes is not None:
+        judge = stretched(judge, planes, model.crystal)
     edge, shape = judge.edge_nm, store.shape_cells
     cell = np.floor(np.asarray(position, dtype=np.float64) - store.origin_nm)
     if not ((cell >= 0) & (cell < shape)).all():

@@ -32,6 +32,7 @@ from aptstream.model.networks import Net, net_fields, net_of
 from aptstream.model.refiner import Refiner
 from aptstream.model.refinerfile import parse_refiner, refiner_arrays, refiner_fields
 from aptstream.sdm.image import Form, View
+from aptstream.sdm.planes import Planes
 from aptstream.sdm.window import SdmWindow
 
 FORMAT, FORMAT_VERSION, SUFFIX = "aptstream-model", 1, ".aptmodel"
@@ -135,7 +136,9 @@ class Model:
         >>> load_model("cubes").looking_for(Crystal("L12", 0.357, (0, 0, 1))).crystal.pole
         (0, 0, 1)
         """
-        return replace(self, crystal=crystal)
+        period = Planes(crystal.period_nm)
+        judges = tuple(stretched(judge, period, self.crystal) for judge in self.judges)
+        return replace(self, crystal=crystal, judges=judges)
 
     def judge(self, edge_nm: int) -> CubeJudge:
         """Return the judge of one cube edge.
@@ -150,6 +153,29 @@ class Model:
                 return judge
         edges = ", ".join(str(judge.edge_nm) for judge in self.judges)
         raise ModelError(f"Model {self.name!r} judges cubes of {edges} nm, not of {edge_nm} nm.")
+
+
+def stretched(judge: CubeJudge, planes: Planes, crystal: Crystal) -> CubeJudge:
+    """Scale a judge's window along z, so that it sees the period of a specimen where it learned that of a crystal.
+
+    Parameters
+    ----------
+    judge : CubeJudge
+        From a model file.
+    planes : Planes
+        The specimen's own.
+    crystal : Crystal
+        The one that the judge's window belongs to.
+
+    Returns
+    -------
+    CubeJudge
+        With a window of the same bins. One with a limit on the 3D distance stays as it is: its bins are squares.
+    """
+    if judge.window.radius_nm is not None:
+        return judge
+    half_z_nm = judge.window.half_z_nm * planes.period_nm / crystal.period_nm
+    return replace(judge, window=replace(judge.window, half_z_nm=half_z_nm))
 
 
 def save_model(path: Path, model: Model) -> Path:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from aptstream.cloud.store import open_store
-from aptstream.crystal import Crystal
 from aptstream.errors import ModelError, StoreError
-from aptstream.model.modelfile import CubeJudge, load_model
+from aptstream.model.modelfile import CubeJudge, load_model, stretched
 from aptstream.model.predict import Predictor
 from aptstream.points import PointCloud, Triple
 from aptstream.scan.plan import ScanPlan, Task
@@ -18,7 +17,6 @@ from aptstream.sdm.count import SdmScan
 from aptstream.sdm.darkfield import order_field
 from aptstream.sdm.image import network_input
 from aptstream.sdm.kernel import CellBox
-from aptstream.sdm.planes import Planes
 
 
 @dataclass(frozen=True)
@@ -87,32 +85,10 @@ def score_brick(plan: ScanPlan, task: Task) -> BrickScores:
             f"{store.attrs['content_digest'][:12]}, expected {plan.store_digest[:12]}. Start the scan again."
         )
     cloud = store.read(task.read_low, task.read_high)
-    judges = {edge: stretched(model.judge(edge), plan.planes, model.crystal) for edge in plan.edges}
+    model = model.looking_for(plan.crystal)
+    judges = {edge: stretched(model.judge(edge), plan.planes, plan.crystal) for edge in plan.edges}
     cubes = {edge: _judge_cubes(cloud, plan, task, judge, store.origin_nm) for edge, judge in judges.items()}
     return BrickScores(cubes, _field(cloud, plan, task, store.origin_nm) if plan.field_halo else None)
-
-
-def stretched(judge: CubeJudge, planes: Planes, crystal: Crystal) -> CubeJudge:
-    """Scale a judge's window along z, so that it sees the period of a specimen where it learned that of a crystal.
-
-    Parameters
-    ----------
-    judge : CubeJudge
-        From a model file.
-    planes : Planes
-        The specimen's own.
-    crystal : Crystal
-        The one that the model file names.
-
-    Returns
-    -------
-    CubeJudge
-        With a window of the same bins. One with a limit on the 3D distance stays as it is: its bins are squares.
-    """
-    if judge.window.radius_nm is not None:
-        return judge
-    half_z_nm = judge.window.half_z_nm * planes.period_nm / crystal.period_nm
-    return replace(judge, window=replace(judge.window, half_z_nm=half_z_nm))
 
 
 def _field(cloud: PointCloud, plan: ScanPlan, task: Task, origin: Triple) -> npt.NDArray[np.float32]:

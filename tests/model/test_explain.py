@@ -213,10 +213,10 @@ def test_what_cannot_be_explained_is_refused(picture_judge):
 @pytest.mark.parametrize("edge", [4, 2])
 def test_a_voxel_is_explained_by_the_cube_that_a_scan_judged(specimen_store, model, roles, edge):
     plan = plan_scan(specimen_store, model, roles)
-    found = score_brick(plan, plan.task((0, 0, 0)))[edge]
+    found = score_brick(plan, plan.task((0, 0, 0))).cubes[edge]
     for cell in ((7, 8, 9), (0, 0, 0)):
         position = tuple(o + c + 0.3 for o, c in zip(specimen_store.origin_nm, cell, strict=True))
-        answer = explain_voxel(specimen_store, model, roles, position, edge_nm=edge)
+        answer = explain_voxel(specimen_store, model, roles, position, edge_nm=edge, planes=plan.planes)
         corner = tuple(max(c - edge // 2, 0) for c in cell)
         assert answer.box.low == tuple(o + c for o, c in zip(specimen_store.origin_nm, corner, strict=True))
         assert answer.p == found.p[corner]

@@ -12,12 +12,12 @@ from aptstream.cloud import ingest
 from aptstream.errors import ModelError, StoreError
 from aptstream.io import read_pos, write_pos
 from aptstream.model.fitting import convert
-from aptstream.model.modelfile import CubeJudge, load_model, save_model
+from aptstream.model.modelfile import CubeJudge, load_model, save_model, stretched
 from aptstream.model.networks import ImageNet
 from aptstream.model.predict import Predictor
 from aptstream.points import PointCloud
 from aptstream.scan.plan import plan_scan
-from aptstream.scan.score import score_brick, stretched
+from aptstream.scan.score import score_brick
 from aptstream.sdm.count import count_sdm
 from aptstream.sdm.image import contrast_images, grey_images
 from aptstream.sdm.window import Channels, SdmWindow
