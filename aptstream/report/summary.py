@@ -130,6 +130,17 @@ class Summary:
         return notes
 
     @property
+    def control(self) -> str:
+        """What the control with shuffled species found, in words."""
+        control = self.answer.control
+        if control is None:
+            return "none: the model has no nets for the 1 nm grid, or no planes are visible"
+        return (
+            f"species shuffled {control.n_shuffles} times: {control.n_false(control.floor)} particles in "
+            f"{control.n_voxels:,} nm³ reach the floor of {control.floor:g}"
+        )
+
+    @property
     def numbers(self) -> list[tuple[str, str]]:
         """Labels and values with units."""
         counts, found = self.store.species_counts(), self.answer.found
@@ -197,10 +208,7 @@ def _false_particles(control: Control, n_judged: int) -> str:
     """Say what the control with shuffled species lets one expect."""
     floor = control.floor
     expected = control.n_false(floor) * n_judged / control.n_voxels
-    return (
-        f"{expected:.1f}, {control.false_share(floor):.3%} of the volume "
-        f"(species shuffled {control.n_shuffles} times: {control.n_false(floor)} in {control.n_voxels:,} nm³)"
-    )
+    return f"{expected:.1f} ({control.false_share(floor):.3%} of the volume)"
 
 
 def _composition(percent: dict[str, float]) -> str:

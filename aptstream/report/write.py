@@ -136,7 +136,8 @@ def _settings(summary: Summary) -> dict[str, object]:
         "solute": ", ".join(scan.roles.solute),
         "cubes": f"{edges}, stride 1 nm",
         "particles": summary.answer.rule,
-        "pole axis": "z of the file, as it is",
+        "control": summary.control,
+        "planes": f"period {scan.planes.period_nm:.4f} nm, tilted by {scan.planes.tilt_deg:.2f}° from z of the file",
     }
 
 

@@ -395,14 +395,20 @@ def test_a_file_that_was_replaced_is_read_anew(small, tmp_path):
     assert load_model(path).cut == 0.75
 
 
-def test_the_shipped_model_is_small_and_says_where_it_comes_from():
-    assert shipped_models() == ["cubes"]
-    model, preset = load_model("cubes"), get_preset("cubes")
-    assert Path(model.path).parent.name == "data"
-    assert Path(model.path).stat().st_size < 1_000_000
-    assert len(model.digest) == 64
-    assert model.provenance["command"].startswith("aptstream dictionary ")
-    assert f"--seed {model.provenance['seed']}" in model.provenance["command"]
+def test_the_shipped_models_are_small_and_say_where_they_come_from():
+    assert shipped_models() == ["cubes", "joint", "order"]
+    models = [load_model(name) for name in shipped_models()]
+    assert sum(Path(model.path).stat().st_size for model in models) < 3_000_000
+    for model in models:
+        assert Path(model.path).parent.name == "data"
+        assert len(model.digest) == 64
+        assert model.provenance["command"].startswith(f"aptstream dictionary --preset {model.name} ")
+        assert f"--seed {model.provenance['seed']}" in model.provenance["command"]
+    cubes, joint, order = models
+    assert cubes.refiner is None
+    assert [m.refiner.reads_composition for m in (joint, order)] == [True, False]
+    assert [m.provenance["cubes"] for m in (joint, order)] == [cubes.digest] * 2
+    model, preset = cubes, get_preset("cubes")
     assert set(model.provenance["dictionary"]) >= {"seed", "n_specimens"}
     assert set(model.provenance["versions"]) >= {"aptstream", "python", "tensorflow", "keras", "numpy"}
     assert (model.name, model.crystal, model.cut, model.min_voxels) == (
