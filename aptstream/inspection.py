@@ -18,6 +18,8 @@ from aptstream.scan.results import FORMAT as SCAN
 from aptstream.scan.results import open_scan
 from aptstream.sdm.dictionary import FORMAT as DICTIONARY
 from aptstream.sdm.dictionary import dictionary_digest, open_dictionary
+from aptstream.sdm.orderlibrary import FORMAT as ORDER_LIBRARY
+from aptstream.sdm.orderlibrary import open_order_library
 
 if TYPE_CHECKING:
     from aptstream.grid.evaluate import Evaluation
@@ -85,6 +87,7 @@ def describe(path: Path) -> dict[str, Any]:
         SCAN: _scan,
         GRID: _grid,
         DICTIONARY: _dictionary,
+        ORDER_LIBRARY: _order_library,
         "run": _run,
     }
     kind = kind_of(path)
@@ -177,6 +180,8 @@ def content_sha256(path: Path) -> str:
         return open_grid(path).digest
     if kind == DICTIONARY:
         return dictionary_digest(*open_dictionary(path))
+    if kind == ORDER_LIBRARY:
+        return str(open_order_library(path)[1]["content_digest"])
     if path.is_file():
         return file_sha256(path)
     raise StoreError(f"{path} has no digest: expected a point store, a scan, a grid, an output folder or a file.")
@@ -202,6 +207,12 @@ def describe_model(model: Model) -> dict[str, Any]:
         f"pole [{''.join(map(str, crystal.pole))}] along z",
         "particles": f"order ≥ {model.cut:g}, at least {model.min_voxels} voxels",
     }
+    if model.refiner is not None:
+        facts["particles"] = "sum of the probabilities on the 1 nm grid; a floor from the control with shuffled species"
+        facts["1 nm grid"] = (
+            f"{len(model.refiner.first)} + {len(model.refiner.second)} nets of both passes"
+            f"{', which read the composition too' if model.refiner.reads_composition else ''}"
+        )
     for judge in model.judges:
         weights = sum(weight.size for weight in judge.weights)
         window = judge.window
@@ -283,6 +294,16 @@ def _dictionary(path: Path) -> dict[str, Any]:
     samples, attributes = open_dictionary(path)
     cubes = {f"{edge} nm cubes": f"{len(part):,}" for edge, part in samples.items()}
     return {"kind": "dictionary", **{key: attributes[key] for key in ("recipe", "seed", "n_specimens")}, **cubes}
+
+
+def _order_library(path: Path) -> dict[str, Any]:
+    examples, attributes = open_order_library(path)
+    return {
+        "kind": "order library",
+        **{key: attributes[key] for key in ("seed", "n_specimens")},
+        "voxels of a specimen": " × ".join(map(str, examples[0].truth.shape)),
+        "sha256": attributes["content_digest"],
+    }
 
 
 def _run(path: Path) -> dict[str, Any]:
