@@ -19,6 +19,12 @@ def summary(refined_scan, specimen_store, refined_model):
     return Summary(answer, refined_scan, specimen_store, refined_model)
 
 
+@pytest.fixture(autouse=True)
+def measured_once(summary, monkeypatch):
+    """The planes of the specimen do not change when an answer is exchanged."""
+    monkeypatch.setattr("aptstream.report.summary._signal", lambda *_: summary.planes)
+
+
 def with_control(summary, *particles, n_voxels=100_000):
     """The summary with another control: peak and volume of each false particle."""
     peak, volume = np.array(particles, dtype=float).reshape(-1, 2).T
@@ -36,9 +42,9 @@ def note(summary, word):
 
 def test_false_particles_are_scaled_from_the_control_to_the_specimen(summary):
     judged = summary.answer.n_judged
-    loud = with_control(summary, (0.45, 30.0), (0.5, 20.0), (0.6, 1.0), (0.97, 1.5), n_voxels=5 * judged)
+    loud = with_control(summary, (0.45, 30.0), (0.5, 20.0), (0.6, 1.0), (0.97, 1.5), n_voxels=10 * judged)
     assert loud.answer.control.floor == 0.51
-    expected = f"0.4, {0.5 / judged:.3%} of the volume (species shuffled 5 times: 2 in {5 * judged:,} nm³)"
+    expected = f"0.2, {0.25 / judged:.3%} of the volume (species shuffled 5 times: 2 in {10 * judged:,} nm³)"
     assert row(loud, "false particles to expect") == expected
     assert row(with_control(summary), "false particles to expect").startswith("0.0, 0.000% of the volume")
 
