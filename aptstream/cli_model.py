@@ -41,6 +41,10 @@ def dictionary(
     from aptstream.sdm.orderlibrary import make_order_library
 
     if preset in REFINERS:
+        if images is not None:
+            raise typer.BadParameter(
+                f"the size of a library for {preset} is given by --specimens", param_hint="--images"
+            )
         with StageDisplay(stderr) as stages:
             stages.begin("dictionary")
             n = specimens or N_SPECIMENS
@@ -83,6 +87,10 @@ def train(
     if out.suffix != SUFFIX:
         raise typer.BadParameter(f"found {out.name}, expected a name that ends in {SUFFIX}", param_hint="--out")
     options = TrainingOptions(folds, patience, split, threads)  # type: ignore[arg-type]  # it checks the word
+    if preset in REFINERS and options != TrainingOptions(threads=threads):
+        raise typer.BadParameter(
+            f"the preset {preset} is trained on all its specimens: leave --folds, --patience and --split out"
+        )
     with StageDisplay(stderr) as stages:
 
         def tell(stage: str, done: int, total: int, unit: str) -> None:

@@ -81,7 +81,8 @@ def model_for(name: str, structure: str | None, a_nm: float | None, pole: str | 
         return model
     own = model.crystal
     indices = pole_of(pole) if pole is not None else own.pole
-    return model.looking_for(Crystal(structure or own.label, a_nm if a_nm is not None else own.a_nm, indices))
+    ratio = own.c_over_a if structure in (None, own.label) else None  # the axial ratio belongs to the structure
+    return model.looking_for(Crystal(structure or own.label, a_nm if a_nm is not None else own.a_nm, indices, ratio))
 
 
 def cut_of(text: str | None) -> Cut | None:

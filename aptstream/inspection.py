@@ -254,21 +254,6 @@ def describe_model(model: Model) -> dict[str, Any]:
     return {**facts, "scores": model.scores, "provenance": model.provenance, "sha256": model.digest}
 
 
-def _order_library(path: Path) -> dict[str, Any]:
-    examples, attributes = open_order_library(path)
-    crystals = [
-        f"{c['label']}, a = {c['a_nm']:g} nm, ({', '.join(map(str, c['pole']))})" for c in attributes["crystals"]
-    ]
-    return {
-        "kind": "training library of order fields",
-        "specimens": len(examples),
-        "size": " × ".join(str(n) for n in examples[0].truth.shape) + " nm",
-        "looks for": "; ".join(crystals),
-        "seed": attributes["seed"],
-        "sha256": attributes["content_digest"],
-    }
-
-
 def _other(path: Path) -> dict[str, Any]:
     names = {".csv": "table", ".vti": "grid for ParaView", ".npz": "NumPy arrays", ".html": "page"}
     kind = names.get(path.suffix.lower(), "file that aptstream does not read")
@@ -339,6 +324,16 @@ def _dictionary(path: Path) -> dict[str, Any]:
     samples, attributes = open_dictionary(path)
     cubes = {f"{edge} nm cubes": f"{len(part):,}" for edge, part in samples.items()}
     return {"kind": "dictionary", **{key: attributes[key] for key in ("recipe", "seed", "n_specimens")}, **cubes}
+
+
+def _order_library(path: Path) -> dict[str, Any]:
+    examples, attributes = open_order_library(path)
+    return {
+        "kind": "order library",
+        **{key: attributes[key] for key in ("seed", "n_specimens")},
+        "voxels of a specimen": " × ".join(map(str, examples[0].truth.shape)),
+        "sha256": attributes["content_digest"],
+    }
 
 
 def _run(path: Path) -> dict[str, Any]:

@@ -68,6 +68,27 @@ def test_ions_inside_are_counted_for_particles_of_every_rule(refined, specimen_s
     assert refined.found.ions["Al"].min() > 0
 
 
+def test_what_no_valid_cube_covers_is_not_judged(refined_scan, specimen_store, refined_model, refined, monkeypatch):
+    read = type(refined_scan).p
+
+    def with_a_hole(scan, edge):
+        p = read(scan, edge)
+        p[:9] = np.nan
+        return p
+
+    monkeypatch.setattr(type(refined_scan), "p", with_a_hole)
+    monkeypatch.setattr(answers, "shuffled_control", lambda *_: refined.control)
+    found = find(refined_scan, specimen_store, refined_model)
+    assert np.isnan(found.order[:9]).all()
+    np.testing.assert_array_equal(found.order[9:], refined.order[9:])
+    assert not found.found.labels[:9].any()
+    assert found.n_judged == np.isfinite(found.order).sum() == 9 * 18 * 20
+    # a particle that is cut by the hole touches the edge of what was judged
+    at_hole = np.unique(found.found.labels[9])
+    assert found.found.touches_edge[at_hole[at_hole > 0] - 1].all()
+    assert found.volume_fraction == pytest.approx(found.found.volume_nm3.sum() / found.n_judged)
+
+
 def test_progress_tells_of_the_control_before_the_composition(
     refined_scan, specimen_store, refined_model, refined, monkeypatch
 ):

@@ -26,6 +26,11 @@ def copy(refined_scan, tmp_path):
     return shutil.copytree(refined_scan.path, tmp_path / "copy.zarr")
 
 
+@pytest.fixture(scope="module")
+def plan(specimen_store, refined_model, roles):
+    return plan_scan(specimen_store, refined_model, roles)
+
+
 def test_a_field_in_small_tasks_is_that_of_the_whole_specimen(refined_scan, specimen_store, roles):
     assert len(list((refined_scan.path / FIELD).glob("c.*"))) == 8
     cloud = specimen_store.read((0, 0, 0), specimen_store.shape_cells)
@@ -44,10 +49,8 @@ def test_the_digest_does_not_depend_on_the_size_of_the_tasks(
     assert scan.digest() == refined_scan.digest()
 
 
-def test_every_task_reads_what_its_field_depends_on_and_nothing_beyond_the_specimen(
-    specimen_store, refined_model, roles
-):
-    plan = replace(plan_scan(specimen_store, refined_model, roles), shape=(100, 18, 50), task_cells=(16, 16, 48))
+def test_every_task_reads_what_its_field_depends_on_and_nothing_beyond_the_specimen(plan):
+    plan = replace(plan, shape=(100, 18, 50), task_cells=(16, 16, 48))
     assert plan.field_halo == HALO_CELLS
     for task in plan.tasks():
         for axis, end in enumerate(plan.shape):
@@ -61,8 +64,10 @@ def test_the_cubes_are_judged_as_without_a_field(refined_scan, specimen_scan):
         np.testing.assert_array_equal(refined_scan.n_ions(edge), specimen_scan.n_ions(edge))
 
 
-def test_a_lazy_scan_computes_cubes_and_no_field(specimen_store, refined_model, roles, specimen_scan, monkeypatch):
-    monkeypatch.setattr(planning, "choose_task", lambda *_: (16, 16, 32))
+def test_a_lazy_scan_computes_cubes_and_no_field(
+    plan, specimen_store, refined_model, roles, specimen_scan, monkeypatch
+):
+    monkeypatch.setattr("aptstream.scan.lazy.plan_scan", lambda *_: replace(plan, task_cells=(16, 16, 32)))
     monkeypatch.setattr("aptstream.scan.score.order_field", lambda *_, **__: pytest.fail("it computed a field"))
     array = lazy_scan(specimen_store, refined_model, roles, edge_nm=2)
     found = array.blocks[1, 1, :].compute(scheduler="threads")

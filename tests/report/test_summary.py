@@ -1,0 +1,97 @@
+"""What a report says of the control, of uncertain particles, and of volumes that are sums of probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aptstream.grid import find
+from aptstream.grid.control import Control
+from aptstream.grid.precipitates import CERTAIN
+from aptstream.report import Summary
+
+
+@pytest.fixture(scope="module")
+def summary(refined_scan, specimen_store, refined_model):
+    answer = find(refined_scan, specimen_store, refined_model)
+    return Summary(answer, refined_scan, specimen_store, refined_model)
+
+
+@pytest.fixture(autouse=True)
+def measured_once(summary, monkeypatch):
+    """The planes of the specimen do not change when an answer is exchanged."""
+    monkeypatch.setattr("aptstream.report.summary._signal", lambda *_: summary.planes)
+
+
+def with_control(summary, *particles, n_voxels=100_000):
+    """The summary with another control: peak and volume of each false particle."""
+    peak, volume = np.array(particles, dtype=float).reshape(-1, 2).T
+    return replace(summary, answer=replace(summary.answer, control=Control(5, n_voxels, peak, volume)))
+
+
+def row(summary, label):
+    return dict(summary.numbers).get(label)
+
+
+def note(summary, word):
+    (found,) = [text for text in summary.warnings if word in text] or [None]
+    return found
+
+
+def test_false_particles_are_scaled_from_the_control_to_the_specimen(summary):
+    judged = summary.answer.n_judged
+    loud = with_control(summary, (0.45, 30.0), (0.5, 20.0), (0.6, 1.0), (0.97, 1.5), n_voxels=10 * judged)
+    assert loud.answer.control.floor == 0.51
+    expected = f"0.2, {0.25 / judged:.3%} of the volume (species shuffled 5 times: 2 in {10 * judged:,} nm³)"
+    assert row(loud, "false particles to expect") == expected
+    assert row(with_control(summary), "false particles to expect").startswith("0.0, 0.000% of the volume")
+
+
+def test_without_a_control_nothing_is_said_of_false_particles(summary):
+    plain = replace(summary, answer=replace(summary.answer, control=None))
+    assert row(plain, "false particles to expect") is None
+    assert note(plain, "shuffled") is None
+
+
+@pytest.mark.parametrize(("peak", "said"), [(0.45, None), (0.49, None), (0.55, "0.56"), (0.8, "0.81")])
+def test_a_high_floor_is_a_warning(peak, said, summary):
+    found = note(with_control(summary, (peak, 1000.0)), "shuffled this specimen still shows order")
+    assert (found is None) == (said is None)
+    if said:
+        assert f"reaches {said}. Small ones may be missed" in found
+
+
+def test_particles_that_are_nowhere_certain_are_counted(summary):
+    found = summary.answer.found
+    peak = np.full(len(found), 0.99)
+    sure = replace(summary, answer=replace(summary.answer, found=replace(found, peak=peak)))
+    assert note(sure, "uncertain") is None
+    peak = peak.copy()
+    peak[:2] = CERTAIN - 0.01
+    some = replace(summary, answer=replace(summary.answer, found=replace(found, peak=peak)))
+    assert note(some, "uncertain") == (
+        f"2 of {len(found)} particles are uncertain: the order nowhere in them reaches {CERTAIN:g}."
+    )
+
+
+def test_radii_and_fractions_follow_from_the_sums_of_probabilities(summary):
+    found = summary.answer.found
+    radius = (3 * found.expected_nm3 / (4 * np.pi)) ** (1 / 3)
+    assert row(summary, "mean radius") == f"{radius.mean():.2f} nm"
+    fraction = found.expected_nm3.sum() / summary.answer.n_judged
+    assert row(summary, "volume fraction") == f"{fraction:.2%}"
+    assert f"volume fraction {fraction:.2%}" in summary.sentence
+    assert summary.as_json()["volume_fraction"] == pytest.approx(fraction)
+    inside = radius[~found.touches_edge]
+    stated = f"{inside.mean():.2f} nm ({len(inside)} particles)" if len(inside) else "none lies wholly inside"
+    assert row(summary, "mean radius of those inside") == stated
+
+
+def test_the_planes_are_measured_along_the_slope_of_the_scan(summary, refined_scan):
+    assert summary.planes.visible
+    spacing = refined_scan.planes.period_nm / refined_scan.crystal.doubling
+    assert summary.planes.spacing_nm == pytest.approx(spacing, rel=0.01)
+    strength = f"{summary.planes.strength:.1f} at {summary.planes.spacing_nm:.4f} nm (chance: 1)"
+    assert row(summary, "plane signal") == strength
