@@ -188,6 +188,14 @@ class Summary:
             "plane_signal": self.planes.strength,
             "answer": self.sentence,
         }
+        control = self.answer.control
+        if control is not None:
+            values |= {
+                "n_false_expected": _n_false(control, self.answer.n_judged),
+                "false_volume_expected": control.false_share(control.floor),
+                "control_floor": control.floor,
+                "n_uncertain": int(self.answer.found.uncertain.sum()),
+            }
         if self.truth is not None:
             values |= {
                 "recall": self.truth.recall(RECALL_RADIUS_NM),
@@ -206,9 +214,12 @@ def _signal(store: PointStore, scan: ScanStore) -> PlaneSignal:
 
 def _false_particles(control: Control, n_judged: int) -> str:
     """Say what the control with shuffled species lets one expect."""
-    floor = control.floor
-    expected = control.n_false(floor) * n_judged / control.n_voxels
-    return f"{expected:.1f} ({control.false_share(floor):.3%} of the volume)"
+    return f"{_n_false(control, n_judged):.1f} ({control.false_share(control.floor):.3%} of the volume)"
+
+
+def _n_false(control: Control, n_judged: int) -> float:
+    """Scale the false particles of the control to the volume that was judged."""
+    return control.n_false(control.floor) * n_judged / control.n_voxels
 
 
 def _composition(percent: dict[str, float]) -> str:

@@ -44,14 +44,17 @@ def test_false_particles_are_scaled_from_the_control_to_the_specimen(summary):
     judged = summary.answer.n_judged
     loud = with_control(summary, (0.45, 30.0), (0.5, 20.0), (0.6, 1.0), (0.97, 1.5), n_voxels=10 * judged)
     assert loud.answer.control.floor == 0.51
-    expected = f"0.2, {0.25 / judged:.3%} of the volume (species shuffled 5 times: 2 in {10 * judged:,} nm³)"
-    assert row(loud, "false particles to expect") == expected
-    assert row(with_control(summary), "false particles to expect").startswith("0.0, 0.000% of the volume")
+    assert row(loud, "false particles to expect") == f"0.2 ({0.25 / judged:.3%} of the volume)"
+    assert loud.control == f"species shuffled 5 times: 2 particles in {10 * judged:,} nm³ reach the floor of 0.51"
+    assert loud.as_json()["n_false_expected"] == pytest.approx(0.2)
+    assert loud.as_json()["false_volume_expected"] == pytest.approx(0.25 / judged)
+    assert row(with_control(summary), "false particles to expect") == "0.0 (0.000% of the volume)"
 
 
 def test_without_a_control_nothing_is_said_of_false_particles(summary):
     plain = replace(summary, answer=replace(summary.answer, control=None))
     assert row(plain, "false particles to expect") is None
+    assert "n_false_expected" not in plain.as_json()
     assert note(plain, "shuffled") is None
 
 
