@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from aptstream.cloud.store import PointStore
 from aptstream.errors import PlanError, StoreError
 from aptstream.grid.composition import count_ions
-from aptstream.grid.control import Control, shuffled_control
+from aptstream.grid.control import PEAK_BOUNDS, Control, shuffled_control
 from aptstream.grid.precipitates import BoundaryRule, Precipitates, expected_precipitates, find_precipitates
 from aptstream.grid.refine import refine
 from aptstream.grid.vote import VoxelGrid, vote
@@ -132,6 +132,8 @@ def find(
         refined = refine(scan, model)
         control = shuffled_control(scan, store, model, refined, progress)
         order = np.where(np.isfinite(order), refined.p, np.float32(np.nan))
+        own = expected_precipitates(order, BoundaryRule(peak=PEAK_BOUNDS[0]), origin_nm=scan.origin_nm)
+        control = replace(control, own_peak=own.peak, n_judged=int(np.isfinite(order).sum()))
     found, rule = _particles(votes, order, model, control, cut)
     return Answer(votes, order, count_ions(found, store, progress), rule, refined, control)
 

@@ -7,7 +7,7 @@ false. The nets see the control by the specimen's own scale, as if it were anoth
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -28,8 +28,10 @@ Cell = tuple[int, int, int]
 
 #: Shuffles, and voxels of a large specimen that are shuffled each time, in blocks of so many voxels on an edge.
 N_SHUFFLES, MAX_VOXELS, BLOCK = 5, 150_000, 40
-#: False volume that is put up with, as a share, and bounds of the probability that a particle's best voxel must reach.
-FALSE_SHARE, PEAK_BOUNDS = 1e-4, (0.4, 0.95)
+#: What is put up with: false volume as a share of all, or false particles as a share of those that are found.
+FALSE_SHARE, FALSE_PARTICLES = 1e-4, 0.03
+#: Bounds of the probability that a particle's best voxel must reach.
+PEAK_BOUNDS = (0.4, 0.95)
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,18 @@ class Control:
         Largest probability in each false particle.
     volume_nm3 : ndarray of float64, (n,)
         Its volume in nm³.
+    own_peak : ndarray of float64, (m,)
+        Largest probability in each particle of the specimen itself.
+    n_judged : int
+        Voxels of the specimen that were judged.
     """
 
     n_shuffles: int
     n_voxels: int
     peak: npt.NDArray[np.float64]
     volume_nm3: npt.NDArray[np.float64]
+    own_peak: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    n_judged: int = 0
 
     def false_share(self, peak: float) -> float:
         """Volume of the false particles that reach a probability / volume that was judged."""
@@ -61,9 +69,16 @@ class Control:
         """Count the false particles that reach a probability."""
         return int((self.peak >= peak).sum())
 
+    def expected_false(self, peak: float) -> float:
+        """Scale the false particles that reach a probability to the volume of the specimen that was judged."""
+        return self.n_false(peak) * self.n_judged / self.n_voxels
+
     @property
     def floor(self) -> float:
-        """Smallest probability to ask of a particle's best voxel, so that the false volume stays below `FALSE_SHARE`.
+        """Smallest probability to ask of a particle's best voxel.
+
+        With it either the false volume stays below `FALSE_SHARE` of all, or the false particles below `FALSE_PARTICLES`
+        of those that the specimen has: where much is ordered, more small particles may be believed.
 
         Examples
         --------
@@ -73,7 +88,12 @@ class Control:
         """
         low, high = PEAK_BOUNDS
         steps = np.round(np.arange(low, high + 0.001, 0.01), 2)
-        return float(next((t for t in steps if self.false_share(t) <= FALSE_SHARE), high))
+        return float(next((t for t in steps if self._few_are_false(t)), high))
+
+    def _few_are_false(self, peak: float) -> bool:
+        own = int((self.own_peak >= peak).sum())
+        of_own = own > 0 and self.n_judged > 0 and self.expected_false(peak) <= FALSE_PARTICLES * own
+        return self.false_share(peak) <= FALSE_SHARE or of_own
 
 
 def shuffled_control(
@@ -110,10 +130,10 @@ def shuffled_control(
     share, blocks = of_role[1] / max(sum(of_role), 1), control_blocks(scan.shape)
     rule, found, n_voxels = BoundaryRule(peak=PEAK_BOUNDS[0]), [], 0
     for low, high in blocks:
-        for field in _shuffled_fields(scan, store, (low, high), share):
-            p = refine_control(field, refiner, scan.crystal, signal=refined.signal, order=refined.order)
+        for shuffled in _shuffled_fields(scan, store, (low, high), share):
+            p = refine_control(shuffled, refiner, scan.crystal, signal=refined.signal, order=refined.order)
             found.append(expected_precipitates(p, rule, origin_nm=store.origin_nm))
-            n_voxels += int((field.power[2] > 0).sum())
+            n_voxels += int((shuffled.power[2] > 0).sum())
             progress("control", len(found), len(blocks) * N_SHUFFLES, "shuffles")
     return Control(
         n_shuffles=N_SHUFFLES,

@@ -153,7 +153,7 @@ class Summary:
             ("particles", f"{len(found)}"),
         ]
         if self.answer.control is not None:
-            rows.append(("false particles to expect", _false_particles(self.answer.control, self.answer.n_judged)))
+            rows.append(("false particles to expect", _false_particles(self.answer.control)))
         if len(found):
             inside = {name: int(column.sum()) for name, column in found.ions.items()}
             outside = {name: counts[name] - inside[name] for name in counts}
@@ -191,7 +191,7 @@ class Summary:
         control = self.answer.control
         if control is not None:
             values |= {
-                "n_false_expected": _n_false(control, self.answer.n_judged),
+                "n_false_expected": control.expected_false(control.floor),
                 "false_volume_expected": control.false_share(control.floor),
                 "control_floor": control.floor,
                 "n_uncertain": int(self.answer.found.uncertain.sum()),
@@ -212,14 +212,9 @@ def _signal(store: PointStore, scan: ScanStore) -> PlaneSignal:
     return plane_signal(store, scan.planes.period_nm / scan.crystal.doubling, scan.planes.slope)
 
 
-def _false_particles(control: Control, n_judged: int) -> str:
+def _false_particles(control: Control) -> str:
     """Say what the control with shuffled species lets one expect."""
-    return f"{_n_false(control, n_judged):.1f} ({control.false_share(control.floor):.3%} of the volume)"
-
-
-def _n_false(control: Control, n_judged: int) -> float:
-    """Scale the false particles of the control to the volume that was judged."""
-    return control.n_false(control.floor) * n_judged / control.n_voxels
+    return f"{control.expected_false(control.floor):.1f} ({control.false_share(control.floor):.3%} of the volume)"
 
 
 def _composition(percent: dict[str, float]) -> str:

@@ -216,5 +216,9 @@ def test_a_model_looks_for_another_crystal_and_keeps_the_rest(refined_model):
     crystal = Crystal("L12", 0.357, (0, 0, 1))
     other = refined_model.looking_for(crystal)
     assert other.crystal == crystal
-    assert replace(other, crystal=refined_model.crystal) == refined_model
+    assert replace(other, crystal=refined_model.crystal, judges=refined_model.judges) == refined_model
+    for judge, own in zip(other.judges, refined_model.judges, strict=True):
+        stretch = crystal.period_nm / refined_model.crystal.period_nm
+        assert judge.window.half_z_nm == pytest.approx(own.window.half_z_nm * stretch)
+        assert replace(judge, window=own.window) == own
     assert refined_model.crystal != crystal, "the model itself stays as it is"

@@ -28,7 +28,8 @@ def measured_once(summary, monkeypatch):
 def with_control(summary, *particles, n_voxels=100_000):
     """The summary with another control: peak and volume of each false particle."""
     peak, volume = np.array(particles, dtype=float).reshape(-1, 2).T
-    return replace(summary, answer=replace(summary.answer, control=Control(5, n_voxels, peak, volume)))
+    control = Control(5, n_voxels, peak, volume, n_judged=summary.answer.n_judged)
+    return replace(summary, answer=replace(summary.answer, control=control))
 
 
 def row(summary, label):
