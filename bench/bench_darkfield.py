@@ -34,8 +34,8 @@ def with_scipy(cloud: PointCloud, size: int) -> None:
     def grid(weights: np.ndarray) -> np.ndarray:
         return np.bincount(cell, weights, int(np.prod(shape))).reshape(shape).astype(np.float32)
 
-    def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
-        return ndimage.gaussian_filter(values, sigma * FINE, mode="constant", truncate=TRUNCATE)
+    def smooth(values: np.ndarray, sigma: float, truncate: float = TRUNCATE) -> np.ndarray:
+        return ndimage.gaussian_filter(values, sigma * FINE, mode="constant", truncate=truncate)
 
     def voxels(values: np.ndarray) -> np.ndarray:
         return values.reshape(size, FINE, size, FINE, size, FINE).mean(axis=(1, 3, 5))
@@ -44,7 +44,11 @@ def with_scipy(cloud: PointCloud, size: int) -> None:
     w, phase = x - fraction.ravel()[cell], 2 * np.pi / PERIOD * p[:, 2]
     waves = [grid(w * np.cos(phase)), grid(w * np.sin(phase)), grid(w * w)]
     for s in SCALES_NM:
-        real, imaginary, noise = smooth(waves[0], s), smooth(waves[1], s), smooth(waves[2], s / 2**0.5)
+        real, imaginary, noise = (
+            smooth(waves[0], s),
+            smooth(waves[1], s),
+            smooth(waves[2], s / 2**0.5, TRUNCATE * 2**0.5),
+        )
         real, imaginary, noise = (voxels(values) for values in (real, imaginary, noise))
         np.divide(real**2 + imaginary**2, np.maximum(noise, 1e-12))
 

@@ -30,6 +30,8 @@ MAXIMA_REACH = 4
 N_SCALARS = 4
 #: Smallest coherence of planes that is believed, and bounds of the specimen order.
 MIN_COHERENCE, ORDER_BOUNDS = 0.004, (0.15, 1.5)
+#: Voxels with less than this share of the usual density are vacuum; at a corner of the volume a voxel has a third.
+FILLED = 0.25
 #: Specimen order where too little is ordered to tell: fewest voxels, and fewest nm³.
 USUAL_ORDER, MIN_VOXELS, MIN_VOLUME = 0.6, 8, 6.0
 #: Standard deviations that blur a map as the windows of two of the linear orders do (1 and 0.7 nm, both on 1.4 nm).
@@ -50,12 +52,15 @@ class SpecimenSignal:
         Quantiles 0.98 and 0.995 of the order at 1.4 nm.
     solute : float
         Median solute fraction: that of the matrix.
+    density : float
+        Median ions of host and solute in a nm³.
     """
 
     strength: float
     coherence: float
     upper_order: tuple[float, float]
     solute: float
+    density: float
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,14 @@ def measure_signal(slabs: Iterable[OrderField], crystal: Crystal) -> SpecimenSig
     Returns
     -------
     SpecimenSignal
-        Medians and quantiles over the voxels that hold ions.
+        Medians and quantiles over the voxels that are filled with ions.
     """
-    parts = [np.stack([f.coherence2, f.strength, f.order[3], f.solute[1]])[:, f.power[2] > 0] for f in slabs]
-    coherence2, strength, order, solute = np.concatenate(parts, axis=1).astype(np.float64)
-    if not len(coherence2):
-        return SpecimenSignal(1e-6, MIN_COHERENCE, (0.0, 0.0), 0.0)
+    parts = [np.stack([f.coherence2, f.strength, f.order[3], f.solute[1], f.density])[:, f.density > 1] for f in slabs]
+    every = np.concatenate(parts, axis=1).astype(np.float64)
+    if not every.size:
+        return SpecimenSignal(1e-6, MIN_COHERENCE, (0.0, 0.0), 0.0, 0.0)
+    density = float(np.median(every[4]))
+    coherence2, strength, order, solute, _ = every[:, every[4] >= FILLED * density]
     middle = float(np.sqrt(max(np.median(coherence2), MIN_COHERENCE**2)))
     coherence = _coherence(coherence2, middle)
     damping = coherence ** (1 / crystal.doubling**2)
@@ -102,7 +109,25 @@ def measure_signal(slabs: Iterable[OrderField], crystal: Crystal) -> SpecimenSig
         coherence=float(np.median(coherence)),
         upper_order=(float(low), float(high)),
         solute=float(np.median(solute)),
+        density=density,
     )
+
+
+def filled(field: OrderField, signal: SpecimenSignal) -> npt.NDArray[np.bool_]:
+    """Tell which voxels hold material, not the vacuum around a needle.
+
+    Parameters
+    ----------
+    field : OrderField
+        Of a box.
+    signal : SpecimenSignal
+        Of the whole specimen.
+
+    Returns
+    -------
+    ndarray of bool, (nx, ny, nz)
+    """
+    return field.density >= np.float32(max(FILLED * signal.density, 1))
 
 
 def debye_waller(field: OrderField, coherence: float, crystal: Crystal) -> Floats:
@@ -195,9 +220,9 @@ def _channels(field: OrderField, unit: Floats, bounds: tuple[float, float], scal
         *np.clip(field.linear / unit, *bounds),
         *order,
         *(maximum_filter(order[scale], edge) for scale, edge in MAXIMA),
-        *(np.full(unit.shape, value) for value in scalars),
+        *(np.full(unit.shape, np.float32(value)) for value in scalars),
     ]
-    return np.stack(maps, axis=-1).astype(np.float32)
+    return np.stack(maps, axis=-1).astype(np.float32, copy=False)
 
 
 def composition_channels(field: OrderField, signal: SpecimenSignal) -> Floats:

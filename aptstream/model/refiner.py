@@ -20,6 +20,7 @@ from aptstream.model.channels import (
     SpecimenOrder,
     SpecimenSignal,
     composition_channels,
+    filled,
     first_channels,
     measure_signal,
     second_channels,
@@ -34,8 +35,8 @@ Floats = npt.NDArray[np.float32]
 N_FIRST, N_SECOND, N_JOINT = 27, 28, 31
 #: Most nets of a pass.
 MAX_NETS = 16
-#: Voxels that are refined at a time: about 150 MB.
-SLAB_VOXELS = 500_000
+#: Voxels that are refined at a time, 250 bytes each, and in all threads together.
+SLAB_VOXELS, MOST_VOXELS = 500_000, 4_000_000
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,11 @@ def refine_field(source: FieldSource, refiner: Refiner, crystal: Crystal) -> Ref
     planes = max(2 * refiner.reach, SLAB_VOXELS // (source.shape[1] * source.shape[2]))
     slabs = list(source.slabs(planes))
     signal = measure_signal((source.read(*slab) for slab in slabs), crystal)
-    first, _ = _pass(
-        source, slabs, refiner, lambda box, _: mean_probability(refiner.first, first_channels(box, signal, crystal))
-    )
+    first, _ = _pass(source, slabs, refiner, lambda box, _: judge_first(refiner.first, box, signal, crystal))
     order = specimen_order(((a, source.read(a, b)) for a, b in slabs), first, signal, crystal)
 
     def second(box: OrderField, place: slice) -> tuple[Floats, Floats]:
-        return mean_probability(refiner.second, _second(box, first[place], refiner, (signal, order, crystal)))
+        return _judge_second(box, first[place], refiner, (signal, order, crystal))
 
     p, spread = _pass(source, slabs, refiner, second)
     return Refined(p, signal, order, spread)
@@ -176,20 +175,51 @@ def refine_control(
     ndarray of float32, (nx, ny, nz)
         Probability of order.
     """
-    first, _ = mean_probability(refiner.first, first_channels(box, signal, crystal))
-    p, _ = mean_probability(refiner.second, _second(box, first, refiner, (signal, order, crystal)))
+    first, _ = judge_first(refiner.first, box, signal, crystal)
+    p, _ = _judge_second(box, first, refiner, (signal, order, crystal))
     return p
 
 
-def _second(
+def judge_first(
+    nets: tuple[TrainedGridNet, ...], box: OrderField, signal: SpecimenSignal, crystal: Crystal
+) -> tuple[Floats, Floats]:
+    """Judge a box by the nets of the first pass.
+
+    Parameters
+    ----------
+    nets : tuple of TrainedGridNet
+        Of the first pass.
+    box : OrderField
+        What they judge.
+    signal : SpecimenSignal
+        Of the whole specimen.
+    crystal : Crystal
+        What is looked for.
+
+    Returns
+    -------
+    p, spread : ndarray of float32, (nx, ny, nz)
+        Probability of order, 0 in vacuum, and its standard deviation between the nets.
+    """
+    return _in_material(mean_probability(nets, first_channels(box, signal, crystal)), box, signal)
+
+
+def _judge_second(
     box: OrderField, first: Floats, refiner: Refiner, scale: tuple[SpecimenSignal, SpecimenOrder, Crystal]
-) -> Floats:
-    """Channels that the second pass reads."""
+) -> tuple[Floats, Floats]:
+    """Judge a box by the nets of the second pass."""
     signal, order, crystal = scale
     channels = second_channels(box, first, signal, order, crystal)
     if refiner.reads_composition:
         channels = np.concatenate([composition_channels(box, signal), channels], axis=-1)
-    return channels
+    return _in_material(mean_probability(refiner.second, channels), box, signal)
+
+
+def _in_material(judged: tuple[Floats, Floats], box: OrderField, signal: SpecimenSignal) -> tuple[Floats, Floats]:
+    """Call nothing ordered where there is vacuum."""
+    there = filled(box, signal)
+    p, spread = (np.where(there, values, np.float32(0)) for values in judged)
+    return p, spread
 
 
 def _pass(
@@ -208,7 +238,8 @@ def _pass(
         found = judge(source.read(start, end), slice(start, end))
         p[low:high], spread[low:high] = found[0][inner], found[1][inner]
 
-    with ThreadPoolExecutor(cpu_count() or 1) as pool:
+    voxels = max(high - low + 2 * refiner.reach for low, high in slabs) * source.shape[1] * source.shape[2]
+    with ThreadPoolExecutor(max(min(cpu_count() or 1, MOST_VOXELS // voxels), 1)) as pool:
         list(pool.map(one, slabs))
     return p, spread
 

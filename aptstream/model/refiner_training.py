@@ -24,7 +24,7 @@ from aptstream.model.evaluate import HELD_OUT
 from aptstream.model.gridnet import GridNet, TrainedGridNet
 from aptstream.model.modelfile import Model, load_model
 from aptstream.model.networks import require_tensorflow, start_tensorflow, versions
-from aptstream.model.refiner import FieldSource, Refiner, mean_probability, refine_field
+from aptstream.model.refiner import FieldSource, Refiner, judge_first, refine_field
 from aptstream.progress import Progress, silent
 from aptstream.sdm.darkfield import OrderField
 from aptstream.sdm.orderlibrary import OrderExample, open_order_library
@@ -98,7 +98,7 @@ def train_refiner(
     n_nets = recipe.n_first + recipe.n_second
     for k in range(n_nets):
         if k == recipe.n_first:
-            images = _second_images(examples, signals, tuple(nets), images, recipe.composition)
+            images = _second_images(examples, signals, tuple(nets), recipe.composition)
 
         def report(epoch: int, loss: float, k: int = k) -> None:
             progress(f"train net {k + 1} of {n_nets}, loss {loss:.4f}", epoch, recipe.epochs, "epochs")
@@ -196,13 +196,12 @@ def _second_images(
     examples: list[OrderExample],
     signals: list[SpecimenSignal],
     first: tuple[TrainedGridNet, ...],
-    images: Floats,
     composition: bool,
 ) -> Floats:
     """Channels of the second pass for all examples."""
     out = []
-    for example, signal, image in zip(examples, signals, images, strict=True):
-        p, _ = mean_probability(first, image)
+    for example, signal in zip(examples, signals, strict=True):
+        p, _ = judge_first(first, example.field, signal, example.crystal)
         order = specimen_order([(0, example.field)], p, signal, example.crystal)
         channels = second_channels(example.field, p, signal, order, example.crystal)
         if composition:

@@ -24,7 +24,17 @@ import numpy.typing as npt
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
 from aptstream.points import HOST, NEITHER, SOLUTE, PointCloud, Roles
-from aptstream.sdm.field import FRACTION_NM, Floats, IonWaves, Labels, ion_waves, on_voxels, smooth, square_height
+from aptstream.sdm.field import (
+    FINE,
+    FRACTION_NM,
+    Floats,
+    IonWaves,
+    Labels,
+    ion_waves,
+    on_voxels,
+    smooth,
+    smooth_squared,
+)
 from aptstream.sdm.kernel import CellBox
 from aptstream.sdm.planes import Planes
 
@@ -61,6 +71,8 @@ class OrderField:
         without planes.
     solute : ndarray of float32, (3, nx, ny, nz)
         Solute fraction over each of `COMPOSITION_NM`: no sign of order, kept for models that look at both.
+    density : ndarray of float32, (nx, ny, nz)
+        Ions of host and solute in a nm³, over 1 nm: little where there is vacuum.
     """
 
     power: Floats
@@ -70,23 +82,25 @@ class OrderField:
     strength: Floats
     coherence2: Floats
     solute: Floats
+    density: Floats
 
     @property
     def stacked(self) -> Floats:
-        """All of them, (25, nx, ny, nz); see `unstack`."""
-        single = (self.strength[None], self.coherence2[None])
+        """All of them, (26, nx, ny, nz); see `unstack`."""
+        single = (self.strength[None], self.coherence2[None], self.density[None])
         return np.concatenate([self.power, self.locked, self.linear, self.order, *single, self.solute])
 
     @classmethod
     def unstack(cls, stacked: Floats) -> OrderField:
         """Take apart what `stacked` put together."""
         n = len(SCALES_NM)
-        parts = [stacked[k * n : (k + 1) * n] for k in range(4)]
-        return cls(parts[0], parts[1], parts[2], parts[3], stacked[4 * n], stacked[4 * n + 1], stacked[4 * n + 2 :])
+        power, locked, linear, order = (stacked[k * n : (k + 1) * n] for k in range(4))
+        strength, coherence2, density = stacked[4 * n : 4 * n + 3]
+        return cls(power, locked, linear, order, strength, coherence2, stacked[4 * n + 3 :], density)
 
 
 #: Maps of an order field.
-N_MAPS = 4 * len(SCALES_NM) + 2 + len(COMPOSITION_NM)
+N_MAPS = 4 * len(SCALES_NM) + 3 + len(COMPOSITION_NM)
 
 
 def dark_field(
@@ -182,6 +196,7 @@ def order_field(cloud: PointCloud, role: Labels, planes: Planes, crystal: Crysta
         strength=(full[2] ** 2 / np.maximum(noise[2], NOTHING)).astype(np.float32),
         coherence2=coherence2,
         solute=np.stack([_ratio(on_voxels(smooth(solutes, s)), on_voxels(smooth(every, s))) for s in COMPOSITION_NM]),
+        density=on_voxels(smooth(every, SCALES_NM[2])) * np.float32(FINE**3),
     )
 
 
@@ -224,9 +239,7 @@ NOTHING = 1e-12
 def _windows(order: tuple[Floats, Floats, Floats], scale: float) -> tuple[Floats, Floats, Floats]:
     """Real and imaginary part of F, and V, of one scale on the voxels."""
     real, imaginary, square = order
-    # The square of a Gaussian is a narrower Gaussian, times the height of the first one and a constant.
-    noise = on_voxels(smooth(square, scale / float(np.sqrt(2)))) * np.float32(square_height(scale))
-    return on_voxels(smooth(real, scale)), on_voxels(smooth(imaginary, scale)), noise
+    return on_voxels(smooth(real, scale)), on_voxels(smooth(imaginary, scale)), on_voxels(smooth_squared(square, scale))
 
 
 def _power(real: Floats, imaginary: Floats, noise: Floats) -> Floats:
@@ -246,7 +259,7 @@ def _planes_of(waves: IonWaves, crystal: Crystal) -> tuple[npt.NDArray[np.comple
     every, _ = waves.counts
     real, imaginary = (smooth(part, COHERENCE_NM) for part in waves.planes(crystal.doubling))
     ions = smooth(every, COHERENCE_NM)
-    noise = smooth(every, COHERENCE_NM / float(np.sqrt(2))) * np.float32(square_height(COHERENCE_NM))
+    noise = smooth_squared(every, COHERENCE_NM)
     # (|F|² − noise) / ions² is κ²; it is averaged with the weight of the ions.
     squared = ((real**2 + imaginary**2 - noise) / np.maximum(ions, np.float32(1e-6))).astype(np.float32, copy=False)
     smooth_ions = np.maximum(on_voxels(smooth(ions, FRACTION_NM)), np.float32(1e-6))

@@ -23,7 +23,8 @@ Labels = npt.NDArray[np.uint8]
 
 #: The solute fraction around an ion is taken over this standard deviation, in nm.
 FRACTION_NM = 2.0
-#: Cells of the fine grid in a voxel of 1 nm, and where Gaussians are cut, in standard deviations.
+#: Cells of the fine grid in a voxel of 1 nm, and where Gaussians are cut, in standard deviations: their squares, which
+#: are narrower by √2, at the same distance.
 FINE, TRUNCATE = 2, 3.5
 #: Cells around a box that its values depend on: ions there must be given too.
 HALO_CELLS = 2 * int(np.ceil(TRUNCATE * FRACTION_NM))
@@ -119,6 +120,26 @@ def ion_waves(cloud: PointCloud, role: Labels, planes: Planes, box: CellBox) -> 
     return waves
 
 
+def smooth_squared(grid: Floats, sigma_nm: float) -> Floats:
+    """Sum a fine grid in the squares of the Gaussian windows that `smooth` uses.
+
+    Parameters
+    ----------
+    grid : ndarray of float32, (nx, ny, nz)
+        Values of fine cells; left as it is.
+    sigma_nm : float
+        Standard deviation of the Gaussian that is squared, in nm.
+
+    Returns
+    -------
+    ndarray of float32, (nx, ny, nz)
+    """
+    root = float(np.sqrt(2))
+    # The square of a Gaussian is a narrower Gaussian, times the height of the first one and a constant.
+    height = 1 / (8 * np.pi**1.5 * (FINE * sigma_nm) ** 3)
+    return _smoothed(grid, gaussian(sigma_nm / root, TRUNCATE * root)) * np.float32(height)
+
+
 def smooth(grid: Floats, sigma_nm: float) -> Floats:
     """Smooth a fine grid.
 
@@ -133,7 +154,11 @@ def smooth(grid: Floats, sigma_nm: float) -> Floats:
     -------
     ndarray of float32, (nx, ny, nz)
     """
-    half, out = gaussian(sigma_nm), grid.copy()
+    return _smoothed(grid, gaussian(sigma_nm))
+
+
+def _smoothed(grid: Floats, half: Floats) -> Floats:
+    out = grid.copy()
     row = np.zeros(grid.shape[2] + 2 * (len(half) - 1), dtype=np.float32)
     _field.smooth(out, np.empty_like(out), row, half)
     return out
@@ -147,18 +172,15 @@ def on_voxels(grid: Floats) -> Floats:
     return out
 
 
-def square_height(sigma_nm: float) -> float:
-    """Return the height of a squared Gaussian over that of the narrower Gaussian (by √2) that it is."""
-    return float(1 / (8 * np.pi**1.5 * (FINE * sigma_nm) ** 3))
-
-
-def gaussian(sigma_nm: float) -> Floats:
+def gaussian(sigma_nm: float, truncate: float = TRUNCATE) -> Floats:
     """Half of a Gaussian kernel on the fine grid, from its middle to its end, as `scipy.ndimage` defines it.
 
     Parameters
     ----------
     sigma_nm : float
         Standard deviation in nm.
+    truncate : float
+        Where it is cut, in standard deviations.
 
     Returns
     -------
@@ -166,7 +188,7 @@ def gaussian(sigma_nm: float) -> Floats:
         Weights; both halves together sum to 1.
     """
     sigma = sigma_nm * FINE
-    x = np.arange(int(TRUNCATE * sigma + 0.5) + 1)
+    x = np.arange(int(truncate * sigma + 0.5) + 1)
     half = np.exp(-0.5 * (x / sigma) ** 2)
     weights: Floats = (half / (2 * half.sum() - half[0])).astype(np.float32)
     return weights

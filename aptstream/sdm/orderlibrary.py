@@ -2,7 +2,7 @@
 
 The specimens differ more from each other than any that are expected: in blur, efficiency and background, in amount,
 size, shape and order of the particles, in solute content and contrast. A fifth of them hold nothing that is ordered:
-clusters, a random solution, or shuffled species.
+clusters, a random solution, or shuffled species. A third are needles, cones or slices with vacuum around them.
 """
 
 from __future__ import annotations
@@ -39,10 +39,14 @@ from aptstream.simulate import (
 )
 
 FORMAT, FORMAT_VERSION = "aptstream-order-library", 1
+#: Most specimens of a library.
+MAX_SPECIMENS = 10_000
 #: Edge of the specimens in nm.
 SPECIMEN_NM = 20
 #: What is looked for, and in which share of the specimens: δ′ along [011], γ′ along [001].
 CRYSTALS = ((Crystal("L12", 0.405), 0.78), (Crystal("L12", 0.357, (0, 0, 1)), 0.22))
+#: Share of the specimens that end in vacuum within the box.
+VACUUM_SHARE = 1 / 3
 #: Kinds of specimens, and in which share.
 KINDS = {"ordered": 0.56, "weak": 0.21, "no-contrast": 0.05, "clusters": 0.09, "matrix": 0.05, "shuffled": 0.04}
 #: Radii of a population: mean and standard deviation in nm, number of small ones, volume fraction; and their shares.
@@ -74,7 +78,7 @@ class OrderExample:
     crystal: Crystal
 
 
-def make_example(rng: np.random.Generator) -> tuple[OrderExample, Settings]:
+def make_example(rng: np.random.Generator) -> tuple[OrderExample, dict[str, Any]]:
     """Simulate a training specimen and compute its order field.
 
     Parameters
@@ -85,7 +89,7 @@ def make_example(rng: np.random.Generator) -> tuple[OrderExample, Settings]:
     Returns
     -------
     example : OrderExample
-    settings : Settings
+    made : dict
         How the specimen was made.
     """
     shares = np.array([share for _, share in CRYSTALS])
@@ -96,12 +100,62 @@ def make_example(rng: np.random.Generator) -> tuple[OrderExample, Settings]:
     settings = replace(settings, alloy=_alloy(rng, settings, particles))
     specimen = simulate_specimen(rng, particles, settings)
     shape = (SPECIMEN_NM, SPECIMEN_NM, SPECIMEN_NM)
+    surface = _draw_surface(rng) if rng.random() < VACUUM_SHARE else None
+    cloud, material = specimen.cloud, np.ones(shape, dtype=np.float32)
+    if surface is not None:
+        cloud, material = cloud[surface.holds(cloud.position)], surface.material(shape)
     roles = Roles((settings.alloy.host,), settings.alloy.solutes)
-    planes = fit_planes(specimen.cloud, roles, crystal.period_nm, doubling=crystal.doubling)
-    role = roles.of(specimen.cloud.species_names)[specimen.cloud.species]
-    field = order_field(specimen.cloud, role, planes, crystal, box=CellBox((0, 0, 0), (0, 0, 0), shape))
-    truth = voxel_fraction(specimen.ordered_particles, shape)
-    return OrderExample(field, truth, crystal), settings
+    planes = fit_planes(cloud, roles, crystal.period_nm, doubling=crystal.doubling)
+    role = roles.of(cloud.species_names)[cloud.species]
+    field = order_field(cloud, role, planes, crystal, box=CellBox((0, 0, 0), (0, 0, 0), shape))
+    truth = voxel_fraction(specimen.ordered_particles, shape) * material
+    made = {**asdict(settings), "surface": asdict(surface) if surface is not None else None}
+    return OrderExample(field, truth, crystal), made
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Where a specimen ends: a cone about an axis along z, of which cylinders and nearly flat faces are the limits.
+
+    Parameters
+    ----------
+    axis_nm : tuple of (float, float)
+        Where the axis crosses z = 0.
+    radius_nm : float
+        Radius at z = 0 in nm.
+    slope : float
+        Growth of the radius with z, nm a nm.
+    """
+
+    axis_nm: tuple[float, float]
+    radius_nm: float
+    slope: float
+
+    def holds(self, position: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+        """Tell which positions lie inside, (..., 3) → (...)."""
+        across = np.hypot(position[..., 0] - self.axis_nm[0], position[..., 1] - self.axis_nm[1])
+        return np.asarray(across < self.radius_nm + self.slope * position[..., 2])
+
+    def material(self, shape: tuple[int, int, int], sub: int = 3) -> Floats:
+        """Share of each 1 nm voxel that lies inside, by points `sub` to an edge."""
+        ticks = [(np.arange(n * sub) + 0.5) / sub for n in shape]
+        inside = self.holds(np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1))
+        x, y, z = shape
+        share: Floats = inside.reshape(x, sub, y, sub, z, sub).mean(axis=(1, 3, 5), dtype=np.float32)
+        return share
+
+
+def _draw_surface(rng: np.random.Generator) -> Surface:
+    """Draw a needle or cone through the specimen, or the flank of a large one."""
+    middle = SPECIMEN_NM / 2
+    if rng.random() < 0.6:
+        x, y = (middle + rng.uniform(-3, 3, 2)).tolist()
+        return Surface((x, y), rng.uniform(0.25, 0.5) * SPECIMEN_NM, rng.uniform(-0.15, 0.15))
+    turn, radius = rng.uniform(0, 2 * np.pi), rng.uniform(20, 60)
+    away = radius - rng.uniform(-0.25, 0.4) * SPECIMEN_NM
+    return Surface(
+        (middle + away * float(np.cos(turn)), middle + away * float(np.sin(turn))), radius, rng.uniform(-0.15, 0.15)
+    )
 
 
 def _draw_settings(rng: np.random.Generator, crystal: Crystal, kind: str) -> Settings:
@@ -203,9 +257,9 @@ def make_order_library(
             name: create_array(building, name, shape=shape, dtype="float32", chunk=(1, *shape[1:]))
             for name, shape in _shapes(n_specimens).items()
         }
-        for k, (example, settings) in enumerate(_examples(n_specimens, seed, threads)):
+        for k, (example, made) in enumerate(_examples(n_specimens, seed, threads)):
             arrays["field"][k], arrays["truth"][k] = example.field.stacked, example.truth
-            described.append(asdict(settings))
+            described.append(made)
             which.append(crystals.index(example.crystal))
             progress("order library", k + 1, n_specimens, "specimens")
         attributes = {
@@ -246,7 +300,10 @@ def open_order_library(path: Path) -> tuple[list[OrderExample], dict[str, Any]]:
     """
     try:
         attributes = load_sealed(path, kind=(FORMAT, FORMAT_VERSION), made_by="aptstream dictionary --preset order")
-        arrays = _open_arrays(path, int(attributes["n_specimens"]))
+        n = int(attributes["n_specimens"])
+        if not 1 <= n <= MAX_SPECIMENS or len(attributes["crystal_of"]) != n:
+            raise ValueError(f"{n} specimens and {len(attributes['crystal_of'])} crystals, expected 1–{MAX_SPECIMENS}")
+        arrays = _open_arrays(path, n)
         crystals = [Crystal(c["label"], c["a_nm"], tuple(c["pole"]), c["c_over_a"]) for c in attributes["crystals"]]
         fields, truth = arrays["field"][:], arrays["truth"][:]
         examples = [
@@ -260,7 +317,7 @@ def open_order_library(path: Path) -> tuple[list[OrderExample], dict[str, Any]]:
     return examples, attributes
 
 
-def _examples(n_specimens: int, seed: int, threads: int) -> Iterator[tuple[OrderExample, Settings]]:
+def _examples(n_specimens: int, seed: int, threads: int) -> Iterator[tuple[OrderExample, dict[str, Any]]]:
     """Make all examples, in their order."""
     streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(n_specimens)]
     with ThreadPoolExecutor(threads) as pool:

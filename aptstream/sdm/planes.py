@@ -106,7 +106,9 @@ def fit_planes(
     spacing = _fit_spacing(columns, period_nm / doubling, stretch)
     slope = _fit_slope(columns, spacing)
     position[:, 2] -= position[:, :2] @ np.array(slope)
-    return Planes(doubling * _fit_spacing(_columns(position), spacing, 0.004), slope)
+    period = doubling * _fit_spacing(_columns(position), spacing, 0.004)
+    # Rounded, because the last bits of a product of matrices depend on the processor and its threads.
+    return Planes(round(period, 7), (round(slope[0], 7), round(slope[1], 7)))
 
 
 @dataclass(frozen=True)
@@ -115,20 +117,20 @@ class _Columns:
 
     Parameters
     ----------
-    count : ndarray of float32, (n_columns, n_heights)
+    count : ndarray of float64, (n_columns, n_heights)
         Ions.
     shape : tuple of int
         Columns on each axis, z fastest.
     """
 
-    count: npt.NDArray[np.float32]
+    count: npt.NDArray[np.float64]
     shape: tuple[int, ...]
 
-    def waves(self, spacings_nm: npt.NDArray[np.float64]) -> npt.NDArray[np.complex64]:
+    def waves(self, spacings_nm: npt.NDArray[np.float64]) -> npt.NDArray[np.complex128]:
         """Sum exp(2πi z / spacing) over the ions of every column, (n_columns, n_spacings)."""
         heights = (np.arange(self.count.shape[1]) + 0.5) * HEIGHT_NM
         phase = 2 * np.pi * heights[:, None] / spacings_nm
-        return (self.count @ np.cos(phase).astype(np.float32)) + 1j * (self.count @ np.sin(phase).astype(np.float32))
+        return (self.count @ np.cos(phase)) + 1j * (self.count @ np.sin(phase))
 
 
 def _columns(position: npt.NDArray[np.float64]) -> _Columns:
@@ -139,7 +141,7 @@ def _columns(position: npt.NDArray[np.float64]) -> _Columns:
     n_heights = round(COLUMN_NM[2] / HEIGHT_NM)
     height = np.minimum(((place[:, 2] - column[:, 2]) * n_heights).astype(np.int64), n_heights - 1)
     flat = np.ravel_multi_index(tuple(column.T), shape) * n_heights + height
-    count = np.bincount(flat, minlength=int(np.prod(shape)) * n_heights).astype(np.float32)
+    count = np.bincount(flat, minlength=int(np.prod(shape)) * n_heights).astype(np.float64)
     return _Columns(count.reshape(-1, n_heights), shape)
 
 

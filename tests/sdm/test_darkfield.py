@@ -34,14 +34,14 @@ def with_scipy(cloud, period, scales, h=0.5):
     edges = [np.arange(2 * n + 1) * h for n in BOX.shape]
     cell = tuple(np.floor(p / h).astype(int).T)
     grid = lambda weights: np.histogramdd(p, edges, weights=weights)[0]  # noqa: E731
-    smooth = lambda a, s: ndimage.gaussian_filter(a, s / h, mode="constant", truncate=3.5)  # noqa: E731
+    smooth = lambda a, s, t=3.5: ndimage.gaussian_filter(a, s / h, mode="constant", truncate=t)  # noqa: E731
     voxels = lambda a: a.reshape(16, 2, 16, 2, 20, 2).mean(axis=(1, 3, 5))  # noqa: E731
     fraction = smooth(grid(x), 2.0) / np.maximum(smooth(grid(np.ones_like(x)), 2.0), 1e-6)
     w, q = x - fraction[cell], 2 * np.pi / period
     real, imaginary, square = grid(w * np.cos(q * p[:, 2])), grid(w * np.sin(q * p[:, 2])), grid(w * w)
     return np.array([
         (voxels(smooth(real, s)) ** 2 + voxels(smooth(imaginary, s)) ** 2)
-        / (voxels(smooth(square, s / 2**0.5)) * h**3 / (8 * np.pi**1.5 * s**3))
+        / (voxels(smooth(square, s / 2**0.5, 3.5 * 2**0.5)) * h**3 / (8 * np.pi**1.5 * s**3))
         for s in scales
     ])  # fmt: skip
 
@@ -108,7 +108,7 @@ def test_the_order_field_holds_the_dark_field_and_comes_apart_again():
     np.testing.assert_array_equal(field.power, dark_field(cloud, ROLES, PLANES, box=BOX))
     assert field.stacked.shape == (N_MAPS, *BOX.shape)
     again = OrderField.unstack(field.stacked)
-    for name in ("power", "locked", "linear", "order", "strength", "coherence2", "solute"):
+    for name in ("power", "locked", "linear", "order", "strength", "coherence2", "solute", "density"):
         np.testing.assert_array_equal(getattr(again, name), getattr(field, name))
 
 
