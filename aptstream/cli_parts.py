@@ -80,9 +80,22 @@ def model_for(name: str, structure: str | None, a_nm: float | None, pole: str | 
     if structure is None and a_nm is None and pole is None:
         return model
     own = model.crystal
+    if structure is not None and a_nm is None and _parent(structure) != own.structure.parent:
+        raise typer.BadParameter(
+            f"{structure} does not lie on the lattice that the model knows, {own.structure.parent} with a = "
+            f"{own.a_nm:g} nm: give the lattice parameter too",
+            param_hint="--a",
+        )
     indices = pole_of(pole) if pole is not None else own.pole
     ratio = own.c_over_a if structure in (None, own.label) else None  # the axial ratio belongs to the structure
     return model.looking_for(Crystal(structure or own.label, a_nm if a_nm is not None else own.a_nm, indices, ratio))
+
+
+def _parent(structure: str) -> str | None:
+    """Name the parent lattice of a structure; nothing where there is no such structure, which `Crystal` tells."""
+    from aptstream.crystal import STRUCTURES
+
+    return STRUCTURES[structure].parent if structure in STRUCTURES else None
 
 
 def cut_of(text: str | None) -> Cut | None:

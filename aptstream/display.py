@@ -111,10 +111,9 @@ def _short(number: float) -> str:
 def say_decisions(console: Console, model: Model, roles: Roles) -> None:
     """Say what was decided for the user, before the work starts."""
     crystal = model.crystal
-    pole = "".join(map(str, crystal.pole))
     console.print(
-        f"model {model.name}: {crystal.label} in {crystal.structure.parent}, a = {crystal.a_nm:g} nm, [{pole}] along z;"
-        f" host {', '.join(roles.host)}; solute {', '.join(roles.solute)} (as one)",
+        f"model {model.name}: {crystal.label} in {crystal.structure.parent}, a = {crystal.a_nm:g} nm, "
+        f"{crystal.planes_name} normal to z; host {', '.join(roles.host)}; solute {', '.join(roles.solute)} (as one)",
         highlight=False,
         markup=False,
     )

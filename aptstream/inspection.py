@@ -234,7 +234,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         "kind": "model",
         "name": model.name,
         "looks for": f"{crystal.label} in {crystal.structure.parent}, a = {crystal.a_nm:g} nm, "
-        f"pole [{''.join(map(str, crystal.pole))}] along z",
+        f"{crystal.planes_name} normal to z",
         "particles": f"order ≥ {model.cut:g}, at least {model.min_voxels} voxels",
     }
     if model.refiner is not None:

@@ -22,6 +22,7 @@ from aptstream.points import Roles
 from aptstream.progress import Progress
 from aptstream.report import Summary, report
 from aptstream.scan import ScanStore, run_scan
+from aptstream.scan.plan import check_crystal
 from aptstream.simulate import Particles
 
 if TYPE_CHECKING:
@@ -107,9 +108,12 @@ def check_question(question: Question) -> None:
     ------
     FileFormatError
         If the file of ions is of another kind, missing, empty or truncated.
+    PlanError
+        If the order of the crystal does not show along its pole.
     RangingError
         If the range file is wrong, or a role names a species that it has not.
     """
+    check_crystal(question.model.crystal)
     question.roles.of(read_ranges(question.ranges).species)
     require_pos(question.ions)
     count_pos(question.ions)

@@ -83,7 +83,7 @@ def test_a_run_says_one_json_object_on_stdout_and_the_rest_on_stderr(ran):
     assert set(answer["seconds"]) == {"ingest", "scan", "find", "report"}
     assert all(seconds >= 0 for seconds in answer["seconds"].values())
     assert Path(answer["report"]) == out / "report.html"
-    for word in ("model order", "host Al", "solute Li, Mg", "along z", "ingest", "scan", "report"):
+    for word in ("model order", "host Al", "solute Li, Mg", "normal to z", "ingest", "scan", "report"):
         assert word in result.stderr
 
 

@@ -67,6 +67,11 @@ class Crystal:
         return STRUCTURES[self.label]
 
     @property
+    def planes_name(self) -> str:
+        """The planes of the pole in words, such as "(0 1 1) planes"."""
+        return f"({' '.join(map(str, self.pole))}) planes"
+
+    @property
     def parent(self) -> Crystal:
         """The matrix it is coherent with: the same lattice and pole, one role only."""
         return Crystal(self.structure.parent, self.a_nm, self.pole, self.c_over_a)

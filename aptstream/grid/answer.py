@@ -135,6 +135,10 @@ def find(
         own = expected_precipitates(order, BoundaryRule(peak=PEAK_BOUNDS[0]), origin_nm=scan.origin_nm)
         control = replace(control, own_peak=own.peak, n_judged=int(np.isfinite(order).sum()))
     found, rule = _particles(votes, order, model, control, cut)
+    if cut is not None:
+        control = None  # it speaks of the model's own rule
+        if cut.of == "votes":
+            order = votes.mean
     return Answer(votes, order, count_ions(found, store, progress), rule, refined, control)
 
 

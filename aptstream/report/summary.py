@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from aptstream.cloud.planes import PlaneSignal, plane_signal
 from aptstream.cloud.store import PointStore
 from aptstream.grid.answer import Answer
 from aptstream.grid.compare import Comparison
@@ -15,6 +14,7 @@ from aptstream.grid.control import Control
 from aptstream.grid.precipitates import CERTAIN, Precipitates
 from aptstream.model.modelfile import Model
 from aptstream.scan.results import ScanStore
+from aptstream.sdm.planes import Planes
 
 #: Recall is stated for particles of at least this true radius.
 RECALL_RADIUS_NM = 2.0
@@ -36,8 +36,6 @@ class Summary:
         What judged them.
     truth : Comparison, optional
         For simulated specimens: how well the particles were found.
-    planes : PlaneSignal
-        Whether planes stand normal to z.
     """
 
     answer: Answer
@@ -45,10 +43,11 @@ class Summary:
     store: PointStore
     model: Model
     truth: Comparison | None = None
-    planes: PlaneSignal = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "planes", _signal(self.store, self.scan))
+    @property
+    def planes(self) -> Planes:
+        """The specimen's own planes."""
+        return self.scan.planes
 
     @property
     def edge_nm(self) -> int:
@@ -97,11 +96,7 @@ class Summary:
         found = self.answer.found
         notes = []
         if not self.planes.visible:
-            notes.append(
-                f"No lattice planes are visible normal to z (signal {self.planes.strength:.2f} at "
-                f"{self.planes.spacing_nm:.4f} nm; chance gives 1). Order can only be seen where planes are: this "
-                f"result does not say whether the alloy is ordered. Is z the pole axis, and is the depth scale right?"
-            )
+            notes.append(self._no_planes)
         if len(found) and found.touches_edge.any():
             notes.append(
                 f"{int(found.touches_edge.sum())} of {len(found)} particles touch the edge of the judged volume and "
@@ -119,6 +114,16 @@ class Summary:
                 f"With its species shuffled this specimen still shows order in places: particles are only believed "
                 f"where the probability of order reaches {control.floor:.2f}. Small ones may be missed."
             )
+        if self.model.refiner is not None and self.model.refiner.reads_composition:
+            notes.append(
+                f"Model {self.model.name} looks at order and composition together: it is no detector of order alone. "
+                f"Clusters rich in solute may count, and the shuffled control, which has none, does not tell."
+            )
+        if self.visible_variants < 1:
+            notes.append(
+                f"Along this pole only {self.visible_variants:.0%} of the variants of {self.scan.crystal.label} show "
+                f"their order: the others cannot be found, and number and volume are too small by as much."
+            )
         uncertain = int(found.uncertain.sum())
         if uncertain:
             notes.append(
@@ -128,6 +133,23 @@ class Summary:
         if unranged > 0.1:
             notes.append(f"{unranged:.1%} of the ions are unranged: check the range file against the mass spectrum.")
         return notes
+
+    @property
+    def visible_variants(self) -> float:
+        """Share of the variants of the structure that show their order along the pole."""
+        amplitude = self.scan.crystal.variant_amplitude
+        return float((amplitude > 0.5 * amplitude.max()).mean())
+
+    @property
+    def _no_planes(self) -> str:
+        """What it means that no planes are visible."""
+        planes, expected = self.planes, self.scan.crystal.plane_spacing_nm
+        return (
+            f"No lattice planes {expected:.4f} nm apart are visible normal to z (strongest signal "
+            f"{planes.strength:.2f}, at {planes.strongest_nm:.4f} nm; chance gives 1). Order can only be seen where "
+            f"planes are: this result does not say whether the alloy is ordered. Is z the pole axis within 3°, are "
+            f"structure, lattice parameter and pole right, and is the depth scale right within 8 %?"
+        )
 
     @property
     def control(self) -> str:
@@ -149,7 +171,7 @@ class Summary:
             ("unranged", f"{counts['unranged'] / self.store.n_ions:.2%}"),
             ("volume of all cells", f"{' × '.join(str(n) for n in self.scan.shape)} nm"),
             (f"{self.edge_nm} nm cubes judged", f"{self.n_valid:,} of {self.n_cubes:,}"),
-            ("plane signal", f"{self.planes.strength:.1f} at {self.planes.spacing_nm:.4f} nm (chance: 1)"),
+            ("plane signal", f"{self.planes.strength:.1f} at {self.planes.strongest_nm:.4f} nm (chance: 1)"),
             ("particles", f"{len(found)}"),
         ]
         if self.answer.control is not None:
@@ -207,11 +229,6 @@ class Summary:
         return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in values.items()}
 
 
-def _signal(store: PointStore, scan: ScanStore) -> PlaneSignal:
-    """Measure the planes along the slope that the scan found."""
-    return plane_signal(store, scan.planes.period_nm / scan.crystal.doubling, scan.planes.slope)
-
-
 def _false_particles(control: Control) -> str:
     """Say what the control with shuffled species lets one expect."""
     return f"{control.expected_false(control.floor):.1f} ({control.false_share(control.floor):.3%} of the volume)"
@@ -223,6 +240,8 @@ def _composition(percent: dict[str, float]) -> str:
 
 def _scientific(value: float) -> str:
     """Write a large number as 1.14 × 10²⁴."""
+    if not np.isfinite(value):
+        return "–"
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 

@@ -129,9 +129,10 @@ def _settings(summary: Summary) -> dict[str, object]:
     model, scan = summary.model, summary.scan
     crystal = scan.crystal
     edges = ", ".join(f"{edge} nm (at least {model.judge(edge).min_ions} ions)" for edge in scan.edges)
-    pole, parent = "".join(map(str, crystal.pole)), crystal.structure.parent
+    parent = crystal.structure.parent
     return {
-        "structure looked for": f"{crystal.label} in {parent}, a = {crystal.a_nm:g} nm, [{pole}] along z",
+        "structure looked for": f"{crystal.label} in {parent}, a = {crystal.a_nm:g} nm",
+        "normal to z": crystal.planes_name,
         "host": ", ".join(scan.roles.host),
         "solute": ", ".join(scan.roles.solute),
         "cubes": f"{edges}, stride 1 nm",

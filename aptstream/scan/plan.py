@@ -15,7 +15,7 @@ the same cube or voxel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, prod
 
@@ -38,6 +38,8 @@ TASK_BRICKS = (1, 2, 3, 4)
 MIN_DENSITY = 0.05
 #: Cells that a task may read: a few seconds of work at usual densities. With a halo for the field more is worth it.
 MAX_CELLS, MAX_CELLS_WITH_FIELD = 64_000, 300_000
+#: Largest relative error of the depth scale that is believed; somewhat more is searched.
+LARGEST_STRETCH = 0.078
 #: The planes are measured in the middle of a specimen, in a box of so many cells.
 PLANES_BOX = (32, 32, 48)
 
@@ -171,11 +173,7 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
             f"Is the file in nm? Positions in ångström must be divided by ten."
         )
     crystal = model.crystal
-    if crystal.doubling < 2:
-        raise PlanError(
-            f"Order of {crystal.label} does not show along {crystal.pole}: all planes hold the same species. "
-            f"Choose another pole with --pole, one along which planes of different species alternate."
-        )
+    check_crystal(crystal)
     halo = HALO_CELLS if model.refiner is not None else 0
     return ScanPlan(
         store_path=str(store.path.resolve()),
@@ -190,6 +188,26 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
         planes=measure_planes(store, roles, crystal),
         field_halo=halo,
     )
+
+
+def check_crystal(crystal: Crystal) -> None:
+    """Refuse a crystal whose order does not show.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        Ordered structure and pole.
+
+    Raises
+    ------
+    PlanError
+        If all planes along its pole hold the same species.
+    """
+    if crystal.doubling < 2:
+        raise PlanError(
+            f"Order of {crystal.label} does not show along {crystal.pole}: all planes hold the same species. "
+            f"Choose another pole with --pole, one along which planes of different species alternate."
+        )
 
 
 def measure_planes(store: PointStore, roles: Roles, crystal: Crystal) -> Planes:
@@ -207,7 +225,8 @@ def measure_planes(store: PointStore, roles: Roles, crystal: Crystal) -> Planes:
     Returns
     -------
     Planes
-        Those of the crystal, normal to z, where no planes are visible.
+        Those of the crystal, normal to z, where no planes are visible: none at all, stronger ones of another spacing,
+        or only such whose period or tilt lies at the end of what was searched.
     """
     middle = [max((n - edge) // 2, 0) for n, edge in zip(store.shape_cells, PLANES_BOX, strict=True)]
     x, y, z = middle
@@ -215,8 +234,11 @@ def measure_planes(store: PointStore, roles: Roles, crystal: Crystal) -> Planes:
     role = roles.of(cloud.species_names)[cloud.species]
     if (role != NEITHER).any():
         planes = fit_planes(cloud, roles, crystal.period_nm, doubling=crystal.doubling)
-        if plane_signal(store, planes.period_nm / crystal.doubling, planes.slope).visible:
-            return planes
+        signal = plane_signal(store, planes.period_nm / crystal.doubling, planes.slope)
+        near = abs(planes.period_nm / crystal.period_nm - 1) < LARGEST_STRETCH
+        sure = signal.visible and near and not planes.at_bound
+        found = planes if sure else Planes(crystal.period_nm, visible=False)
+        return replace(found, strength=round(signal.strength, 4), strongest_nm=round(signal.spacing_nm, 5))
     return Planes(crystal.period_nm, visible=False)
 
 

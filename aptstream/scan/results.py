@@ -222,7 +222,13 @@ class ScanStore:
 
 def _planes(fields: Any) -> Planes:
     """Return the planes of a specimen from a file."""
-    return Planes(float(fields["period_nm"]), _two(fields["slope"]), fields["visible"] is True)
+    return Planes(
+        float(fields["period_nm"]),
+        _two(fields["slope"]),
+        fields["visible"] is True,
+        strength=float(fields["strength"]),
+        strongest_nm=float(fields["strongest_nm"]),
+    )
 
 
 def _two(values: Any) -> tuple[float, float]:

@@ -15,6 +15,8 @@ from aptstream.points import NEITHER, PointCloud, Roles
 COLUMN_NM = (1.0, 1.0, 10.0)
 #: Steps in which the height of ions is counted, in nm.
 HEIGHT_NM = 0.01
+#: Largest tilt about either axis that is believed.
+LARGEST_TILT_DEG = 3.4
 #: Tilt is searched in tiles of so many columns on an edge, over so many degrees, in steps of so many.
 TILT_SEARCH = ((5, 3.5, 0.25), (10, 0.4, 0.05))
 
@@ -31,6 +33,10 @@ class Planes:
         Rise of the planes along x and y, nm a nm.
     visible : bool
         Whether they could be seen; if not, they are what was expected, and say nothing about the specimen.
+    strength : float
+        Signal of the strongest planes around, see `aptstream.cloud.planes.plane_signal`; 0 where it was not measured.
+    strongest_nm : float
+        Their spacing in nm; 0 where it was not measured.
 
     Raises
     ------
@@ -41,12 +47,19 @@ class Planes:
     period_nm: float
     slope: tuple[float, float] = (0.0, 0.0)
     visible: bool = True
+    strength: float = 0.0
+    strongest_nm: float = 0.0
 
     def __post_init__(self) -> None:
         if not (all(map(isfinite, (self.period_nm, *self.slope))) and self.period_nm > 0):
             raise PlanError(
                 f"Planes need a positive period and finite slopes; found {self.period_nm} nm and {self.slope}."
             )
+
+    @property
+    def at_bound(self) -> bool:
+        """Whether the tilt lies where the search for it ends: then it is none that was found."""
+        return bool(max(map(abs, self.slope)) > np.tan(np.deg2rad(LARGEST_TILT_DEG)))
 
     @property
     def tilt_deg(self) -> float:

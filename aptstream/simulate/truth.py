@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -175,12 +176,12 @@ def write_specimen(
     return files
 
 
-def read_truth(path: Path) -> Particles:
+def read_truth(path: str | PathLike[str]) -> Particles:
     """Read the ordered particles of a simulated specimen.
 
     Parameters
     ----------
-    path : Path
+    path : path
         Truth file, as `write_specimen` writes it.
 
     Returns
@@ -194,7 +195,7 @@ def read_truth(path: Path) -> Particles:
         If it is missing or no truth file.
     """
     try:
-        truth = json.loads(path.read_text(encoding="utf-8"))
+        truth = json.loads(Path(path).read_text(encoding="utf-8"))
         n = len(truth["radius_nm"])
         shapes = {"centre_nm": (n, 3), "axes_nm": (n, 3, 3)}
         columns = {
