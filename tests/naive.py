@@ -68,7 +68,7 @@ def grid_logits(features, mean, std, layers, weights):
 
 def coherence(field, usual=None):
     """Kappa of every voxel, at least half of the usual one, and the median over voxels that hold ions."""
-    ions = field.power[2] > 0
+    ions = material(field)
     if usual is None:
         usual = math.sqrt(max(float(np.median(field.coherence2[ions].astype(float))), 0.004**2))
     kappa = np.clip(np.sqrt(np.maximum(field.coherence2.astype(float), (usual / 2) ** 2)), 0.004, 1)
@@ -82,17 +82,23 @@ def judged_twice(field, n, first, second):
     """
     kappa, median = coherence(field)
     damping = kappa ** (1 / n**2)
-    ions = field.power[2] > 0
+    ions = material(field)
     strength = float(np.median((field.strength * damping**2)[ions]))
     high = np.quantile((field.order[3] / damping)[ions], [0.98, 0.995])
     one = order_channels(field, damping, -1, [math.log(strength), math.log(median), *high])
-    p1 = 1 / (1 + np.exp(-first(one)))
+    p1 = ions / (1 + np.exp(-first(one)))
     s, upper = specimen_order(field, damping, p1)
     scalars = [math.log(strength) + 2 * math.log(s), math.log(median), math.log(s), math.log(upper / s)]
     sure = np.clip(p1, 1e-4, 1 - 1e-4)
     logit = np.log(sure / (1 - sure)) / 3
     two = np.concatenate([logit[..., None], order_channels(field, damping * s, -1.5, scalars)], axis=-1)
-    return one, p1, (s, upper), two, 1 / (1 + np.exp(-second(two)))
+    return one, p1, (s, upper), two, ions / (1 + np.exp(-second(two)))
+
+
+def material(field):
+    """Voxels with at least a quarter of the usual density."""
+    usual = np.median(field.density[field.density > 1].astype(float))
+    return field.density >= 0.25 * usual
 
 
 def order_channels(field, unit, lowest, scalars):

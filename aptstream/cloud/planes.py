@@ -12,12 +12,15 @@ from aptstream.cloud.store import PointStore
 #: Blocks in which planes are taken to be flat, in cells, and fewest ions in one.
 BLOCK, MIN_IONS = 4, 100
 #: Spacings that are looked at, relative to the expected one; how far off it may be; and most bricks read.
-STRETCH, ALLOWED, MAX_BRICKS = np.arange(0.75, 1.2501, 0.01), 0.085, 48
+STRETCH, ALLOWED, MAX_BRICKS = np.arange(0.75, 1.2501, 0.01), 0.03, 48
 #: Steps in which heights are counted, and how far beyond their block tilted planes are followed, in nm.
 HEIGHT_NM, BEYOND_NM = 0.01, 0.5
 #: A rule of thumb: a measured silicon reconstruction without planes gives 1.05–1.13, simulated ones blurred by 0.03,
 #: 0.05 and 0.065 nm about 140, 6 and 1.25; and by how many standard deviations of the mean chance is to be surpassed.
 VISIBLE, SURE = 1.2, 5.0
+#: What is left of the signal where the window closes in x and y too, at least: 0.44 of that of planes that lie as
+#: expected, nothing of the fringes of planes that are tilted otherwise.
+STEADY = 0.2
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,22 @@ class PlaneSignal:
         Spacing that was expected.
     n_blocks : int
         Blocks with enough ions.
+    closed : float
+        The strength with the Hann window along x and y too.
     """
 
     spacing_nm: float
     strength: float
     expected_nm: float
     n_blocks: int
+    closed: float
 
     @property
     def visible(self) -> bool:
-        """Whether planes of the expected spacing can be seen, and none of another are stronger."""
+        """Whether planes of the expected spacing and slope can be seen, and none of another are stronger."""
         clear = self.strength >= max(VISIBLE, 1 + SURE / max(self.n_blocks, 1) ** 0.5)
-        return clear and abs(self.spacing_nm / self.expected_nm - 1) <= ALLOWED
+        steady = self.closed - 1 >= STEADY * (self.strength - 1)
+        return clear and steady and abs(self.spacing_nm / self.expected_nm - 1) <= ALLOWED
 
 
 def plane_signal(store: PointStore, spacing_nm: float, slope: tuple[float, float] = (0.0, 0.0)) -> PlaneSignal:
@@ -76,21 +83,22 @@ def plane_signal(store: PointStore, spacing_nm: float, slope: tuple[float, float
     chosen = bricks[np.unique(np.linspace(0, len(bricks) - 1, MAX_BRICKS).round().astype(int))]
     n_heights = round((BLOCK + 2 * BEYOND_NM) / HEIGHT_NM)
     phase = 2 * np.pi * np.outer((np.arange(n_heights) + 0.5) * HEIGHT_NM, 1 / (spacing_nm * STRETCH))
-    power, n_blocks = np.zeros(len(STRETCH)), 0
+    power, n_blocks = np.zeros((2, len(STRETCH))), 0
     for x, y, z in chosen.tolist():
         cloud = store.read((x, y, z), (x + BRICK_CELLS, y + BRICK_CELLS, z + BRICK_CELLS))
         inside = cloud.position.astype(np.float64) - store.origin_nm - (x, y, z)
         block = np.clip(inside // BLOCK, 0, BRICK_CELLS // BLOCK - 1)
         flat = block.astype(np.int64) @ (16, 4, 1)
         place = inside - BLOCK * block
-        hann = np.sin(np.pi / BLOCK * place[:, 2]) ** 2
         height = place[:, 2] - (place[:, :2] - BLOCK / 2) @ np.array(slope) + BEYOND_NM
         step = np.clip((height / HEIGHT_NM).astype(np.int64), 0, n_heights - 1)
-        count = np.bincount(flat * n_heights + step, hann, 64 * n_heights).reshape(64, n_heights)
         enough = np.bincount(flat, minlength=64) >= MIN_IONS
         n_blocks += int(enough.sum())
-        squares = (count[enough] @ np.cos(phase)) ** 2 + (count[enough] @ np.sin(phase)) ** 2
-        power += (squares / np.bincount(flat, hann**2, 64)[enough, None]).sum(axis=0)
-    best = int(power.argmax())
-    strength = float(power[best] / n_blocks) if n_blocks else 0.0
-    return PlaneSignal(float(spacing_nm * STRETCH[best]), strength, spacing_nm, n_blocks)
+        hann = np.sin(np.pi / BLOCK * place) ** 2
+        for k, window in enumerate((hann[:, 2], hann.prod(axis=1))):
+            count = np.bincount(flat * n_heights + step, window, 64 * n_heights).reshape(64, n_heights)[enough]
+            squares = (count @ np.cos(phase)) ** 2 + (count @ np.sin(phase)) ** 2
+            power[k] += (squares / np.bincount(flat, window**2, 64)[enough, None]).sum(axis=0)
+    best = int(power[0].argmax())
+    strength, closed = (power[:, best] / n_blocks).tolist() if n_blocks else (0.0, 0.0)
+    return PlaneSignal(float(spacing_nm * STRETCH[best]), strength, spacing_nm, n_blocks, closed)

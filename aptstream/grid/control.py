@@ -6,7 +6,7 @@ false. The nets see the control by the specimen's own scale, as if it were anoth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from aptstream.cloud.store import PointStore
 from aptstream.grid.precipitates import BoundaryRule, expected_precipitates
 from aptstream.grid.refine import refiner_of
+from aptstream.model.channels import FILLED, filled
 from aptstream.model.modelfile import Model
 from aptstream.model.refiner import Refined, refine_control
 from aptstream.progress import Progress, silent
@@ -25,6 +26,7 @@ from aptstream.sdm.field import HALO_CELLS
 from aptstream.sdm.kernel import CellBox
 
 Cell = tuple[int, int, int]
+Block = tuple[Cell, Cell]
 
 #: Shuffles, and voxels of a large specimen that are shuffled each time, in blocks of so many voxels on an edge.
 N_SHUFFLES, MAX_VOXELS, BLOCK = 5, 150_000, 40
@@ -127,13 +129,16 @@ def shuffled_control(
     """
     refiner, counts = refiner_of(model), store.species_counts()
     of_role = [sum(counts[name] for name in names) for names in (scan.roles.host, scan.roles.solute)]
-    share, blocks = of_role[1] / max(sum(of_role), 1), control_blocks(scan.shape)
+    share, ions = of_role[1] / max(sum(of_role), 1), store.cell_counts()
+    blocks = control_blocks(ions >= FILLED * np.median(ions[ions > 0]))
     rule, found, n_voxels = BoundaryRule(peak=PEAK_BOUNDS[0]), [], 0
-    for low, high in blocks:
-        for shuffled in _shuffled_fields(scan, store, (low, high), share):
+    for block in blocks:
+        around = _grown(block, refiner.reach, scan.shape)
+        inner = _within(block, around)
+        for shuffled in _shuffled_fields(scan, store, around, share):
             p = refine_control(shuffled, refiner, scan.crystal, signal=refined.signal, order=refined.order)
-            found.append(expected_precipitates(p, rule, origin_nm=store.origin_nm))
-            n_voxels += int((shuffled.power[2] > 0).sum())
+            found.append(expected_precipitates(p[inner], rule, origin_nm=store.origin_nm))
+            n_voxels += int(filled(shuffled, refined.signal)[inner].sum())
             progress("control", len(found), len(blocks) * N_SHUFFLES, "shuffles")
     return Control(
         n_shuffles=N_SHUFFLES,
@@ -143,57 +148,62 @@ def shuffled_control(
     )
 
 
-def _shuffled_fields(
-    scan: ScanStore, store: PointStore, block: tuple[Cell, Cell], share: float
-) -> Iterator[OrderField]:
+def _shuffled_fields(scan: ScanStore, store: PointStore, block: Block, share: float) -> Iterator[OrderField]:
     """Order field of a block with each shuffle."""
-    low, high = _grown(*block, scan.shape)
+    low, high = _grown(block, HALO_CELLS, scan.shape)
     cloud = store.read(low, high)
     role = scan.roles.of(store.species_names)[cloud.species]
     x, y, z = (b - a for a, b in zip(low, high, strict=True))
     box = CellBox(store.origin_nm, low, (x, y, z))
-    inner = tuple(slice(a - start, b - start) for a, b, start in zip(*block, low, strict=True))
+    inner = _within(block, (low, high))
     for number in range(1, N_SHUFFLES + 1):
         shuffled = shuffled_roles(cloud, role, share, number)
         stacked = order_field(cloud, shuffled, scan.planes, scan.crystal, box=box).stacked
         yield OrderField.unstack(stacked[:, *inner])
 
 
-def control_blocks(shape: Cell) -> list[tuple[Cell, Cell]]:
-    """Choose what is shuffled: the whole of a small specimen, some blocks of a large one, spread evenly.
+def control_blocks(material: npt.NDArray[np.bool_]) -> list[Block]:
+    """Choose what is shuffled: the whole of a small specimen, well-filled blocks of a large one, spread evenly.
 
     Parameters
     ----------
-    shape : tuple of int
-        Voxels of the specimen.
+    material : ndarray of bool, (nx, ny, nz)
+        Cells that hold ions in usual number, not vacuum.
 
     Returns
     -------
     list of (tuple of int, tuple of int)
-        Low and high corner of each block, half-open.
+        Low and high corner of each block, half-open: as many as hold `MAX_VOXELS` cells of material together.
 
     Examples
     --------
-    >>> control_blocks((30, 30, 40)), len(control_blocks((100, 100, 300)))
+    >>> control_blocks(np.ones((30, 30, 40), bool)), len(control_blocks(np.ones((100, 100, 300), bool)))
     ([((0, 0, 0), (30, 30, 40))], 2)
     """
-    if np.prod(shape) <= MAX_VOXELS:
-        return [((0, 0, 0), shape)]
-    blocks = list(_blocks(shape))
-    whole = [b for b in blocks if all(high - low == min(BLOCK, n) for low, high, n in zip(*b, shape, strict=True))]
-    wanted = min(max(int(MAX_VOXELS // BLOCK**3), 1), len(whole))
-    chosen = np.unique(np.linspace(0, len(whole) - 1, 2 * wanted + 1).round().astype(int)[1::2])
-    return [whole[k] for k in chosen]
+    nx, ny, nz = shape = material.shape
+    if material.size <= MAX_VOXELS:
+        return [((0, 0, 0), (nx, ny, nz))]
+    blocks = list(_blocks((nx, ny, nz)))
+    held = np.array([material[_within(block, ((0, 0, 0), shape))].sum() for block in blocks])
+    well_filled = np.flatnonzero(held >= held.max() / 2)
+    wanted = min(max(int(MAX_VOXELS // held[well_filled].mean()), 1), len(well_filled)) if held.any() else 1
+    chosen = np.unique(np.linspace(0, len(well_filled) - 1, 2 * wanted + 1).round().astype(int)[1::2])
+    return [blocks[k] for k in well_filled[chosen]]
 
 
-def _blocks(shape: Cell) -> Iterator[tuple[Cell, Cell]]:
+def _blocks(shape: Cell) -> Iterator[Block]:
     for corner in product(*(range(0, n, BLOCK) for n in shape)):
         x, y, z = (min(a + BLOCK, n) for a, n in zip(corner, shape, strict=True))
         yield (corner[0], corner[1], corner[2]), (x, y, z)
 
 
-def _grown(low: Cell, high: Cell, shape: Cell) -> tuple[Cell, Cell]:
-    """Grow a block by what its order field depends on."""
-    a, b, c = (max(v - HALO_CELLS, 0) for v in low)
-    x, y, z = (min(v + HALO_CELLS, n) for v, n in zip(high, shape, strict=True))
+def _grown(block: Block, by: int, shape: Cell) -> Block:
+    """Grow a block on all sides, within the specimen."""
+    a, b, c = (max(v - by, 0) for v in block[0])
+    x, y, z = (min(v + by, n) for v, n in zip(block[1], shape, strict=True))
     return (a, b, c), (x, y, z)
+
+
+def _within(block: Block, around: tuple[Sequence[int], Sequence[int]]) -> tuple[slice, ...]:
+    """Place of a block in an array of what is around it."""
+    return tuple(slice(a - start, b - start) for a, b, start in zip(*block, around[0], strict=True))

@@ -43,7 +43,7 @@ class BrickScores:
     ----------
     cubes : dict of int to CubeScores
         Judgements of the cubes of each edge in nm, arrays of the task's shape.
-    field : ndarray of float32, (25, nx, ny, nz), optional
+    field : ndarray of float32, (26, nx, ny, nz), optional
         Order field of the task's voxels, `aptstream.sdm.darkfield.OrderField.stacked`; where the model reads it.
     """
 

@@ -57,7 +57,8 @@ def test_a_fixed_cut_takes_the_place_of_the_rule(cut, words, refined, refined_sc
     np.testing.assert_array_equal(found.found.labels > 0, mask)
     np.testing.assert_array_equal(found.found.volume_nm3, found.found.n_voxels)
     assert found.rule == f"voxels with {words} that share a face"
-    np.testing.assert_array_equal(found.order, refined.order)
+    np.testing.assert_array_equal(found.order, grid)
+    assert found.control is None, "it would speak of the model's own rule"
 
 
 def test_ions_inside_are_counted_for_particles_of_every_rule(refined, specimen_store):

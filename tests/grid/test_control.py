@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from aptstream.errors import ModelError
 from aptstream.grid import control as controls
 from aptstream.grid.control import (
-    BLOCK,
     FALSE_SHARE,
     MAX_VOXELS,
     N_SHUFFLES,
@@ -96,7 +95,7 @@ def test_the_control_of_some_blocks_is_that_of_each(refined_scan, specimen_store
     def judge(field, *_args, **_scale):
         calls.append(field.strength.shape)
         p = np.zeros(field.strength.shape, "f4")
-        p[3:5, 3:5, 3:5] = 0.5
+        p[4:6, 3:5, 3:5] = 0.5
         return p
 
     monkeypatch.setattr(controls, "refine_control", judge)
@@ -104,7 +103,8 @@ def test_the_control_of_some_blocks_is_that_of_each(refined_scan, specimen_store
     monkeypatch.setattr(controls, "control_blocks", lambda _: [((0, 0, 0), (6, 9, 8)), ((6, 0, 0), (14, 9, 8))])
     told = []
     found = shuffled_control(refined_scan, specimen_store, refined_model, refined, lambda *state: told.append(state))
-    assert calls == [(6, 9, 8)] * 2 + [(8, 9, 8)] * 2
+    assert refined_model.refiner.reach == 4  # each block is judged with so much around it, and cropped
+    assert calls == [(10, 13, 12)] * 2 + [(16, 13, 12)] * 2
     assert told == [("control", k, 4, "shuffles") for k in (1, 2, 3, 4)]
     assert found.volume_nm3.tolist() == [4.0] * 4
     assert found.peak.tolist() == [0.5] * 4
@@ -166,13 +166,13 @@ def test_a_control_without_a_finding_puts_the_floor_at_its_lowest():
 
 @given(shape=st.tuples(*[st.integers(1, 130)] * 3))
 def test_blocks_are_disjoint_and_inside_and_not_more_than_needed(shape):
-    blocks = control_blocks(shape)
+    blocks = control_blocks(np.ones(shape, dtype=bool))
     volume = sum(np.prod(np.subtract(high, low)) for low, high in blocks)
     if np.prod(shape) <= MAX_VOXELS:
         assert blocks == [((0, 0, 0), shape)]
         return
-    assert 1 <= len(blocks) <= max(MAX_VOXELS // BLOCK**3, 1)
-    assert 0 < volume <= MAX_VOXELS
+    assert len(blocks) >= 1
+    assert 0 < volume <= 1.5 * MAX_VOXELS
     for low, high in blocks:
         assert all(0 <= a < b <= n for a, b, n in zip(low, high, shape, strict=True))
     for one, other in pairwise(sorted(blocks)):
@@ -181,9 +181,20 @@ def test_blocks_are_disjoint_and_inside_and_not_more_than_needed(shape):
 
 
 def test_blocks_of_a_long_specimen_are_spread_over_it():
-    low = sorted(low[2] for low, _ in control_blocks((40, 40, 1000)))
+    low = sorted(low[2] for low, _ in control_blocks(np.ones((40, 40, 1000), dtype=bool)))
     assert len(low) == 2
     assert low[0] < 500 <= low[1]
+
+
+@pytest.mark.parametrize(("shape", "tip", "end"), [((100, 100, 300), 5, 50), ((130, 130, 400), 10, 65)])
+def test_blocks_of_a_needle_hold_material(shape, tip, end):
+    x, y, z = np.meshgrid(*map(np.arange, shape), indexing="ij", sparse=True)
+    radius = tip + (end - tip) * z / shape[2]
+    material = np.hypot(x - shape[0] / 2, y - shape[1] / 2) < radius
+    blocks = [tuple(map(slice, low, high)) for low, high in control_blocks(material)]
+    held = [material[block].mean() for block in blocks]
+    assert min(held) > 0.4
+    assert 0.4 * MAX_VOXELS < sum(material[block].sum() for block in blocks) < 1.5 * MAX_VOXELS
 
 
 def test_a_field_taken_apart_is_whole(shuffled):

@@ -135,7 +135,7 @@ def test_another_crystal_keeps_the_nets_and_the_planes_of_the_specimen(
 ):
     crystal = replace(refined_model.crystal, a_nm=0.41)
     other = refined_model.looking_for(crystal)
-    assert replace(other, crystal=refined_model.crystal) == refined_model
+    assert replace(other, crystal=refined_model.crystal, judges=refined_model.judges) == refined_model
     plan = plan_scan(specimen_store, other, roles)
     assert plan.crystal == crystal
     assert plan.planes.period_nm == pytest.approx(refined_scan.planes.period_nm, rel=1e-3)

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from aptstream.cloud import ingest
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError, RangingError
+from aptstream.io import read_pos, write_pos
 from aptstream.points import Roles
 from aptstream.scan import plan as planning
 from aptstream.scan.plan import MAX_CELLS, MAX_CELLS_WITH_FIELD, ScanPlan, choose_task, measure_planes, plan_scan
@@ -172,4 +174,24 @@ def test_the_planes_are_measured_where_there_are_any(specimen_store, roles):
     assert measured.tilt_deg < 0.8
     # along [001] the planes would stand 0.2025 nm apart: there are none within 8 %
     other = Crystal("L12", 0.405, (0, 0, 1))
-    assert measure_planes(specimen_store, roles, other) == Planes(other.period_nm, visible=False)
+    unseen = measure_planes(specimen_store, roles, other)
+    assert (unseen.period_nm, unseen.slope, unseen.visible) == (other.period_nm, (0.0, 0.0), False)
+
+
+@pytest.mark.parametrize(("factor", "slope"), [(1.2, 0.0), (0.85, 0.0), (1.0, 0.105)], ids=["deep", "flat", "tilted"])
+def test_planes_of_another_spacing_or_tilt_are_not_those_looked_for(factor, slope, specimen_files, roles, tmp_path):
+    position, mass = read_pos(specimen_files.pos)
+    position = position * np.float32([1, 1, factor])
+    position[:, 2] += np.float32(slope) * position[:, 0]
+    write_pos(tmp_path / "a.pos", position, mass)
+    store = ingest(tmp_path / "a.pos", ranges=specimen_files.rrng, out=tmp_path / "a.zarr")
+    planes = measure_planes(store, roles, CRYSTAL)
+    assert not planes.visible
+    assert planes.period_nm == CRYSTAL.period_nm
+
+
+def test_the_strength_of_planes_is_measured_with_them(specimen_store, roles):
+    measured = measure_planes(specimen_store, roles, CRYSTAL)
+    assert measured.visible
+    assert measured.strength > 50
+    assert measured.strongest_nm == pytest.approx(CRYSTAL.plane_spacing_nm, rel=0.011)

@@ -74,8 +74,8 @@ def test_what_was_made_is_what_is_opened(library):
         for name in MAPS:
             np.testing.assert_array_equal(getattr(examples[k].field, name), getattr(expected.field, name))
         np.testing.assert_array_equal(examples[k].truth, expected.truth)
-        assert examples[k].crystal == expected.crystal == settings.crystal
-        assert attributes["specimens"][k]["sigma_z_nm"] == settings.sigma_z_nm
+        assert examples[k].crystal == expected.crystal
+        assert attributes["specimens"][k]["sigma_z_nm"] == settings["sigma_z_nm"]
     assert all(np.isfinite(example.field.stacked).all() for example in examples)
     assert {example.crystal for example in examples} <= {crystal for crystal, _ in CRYSTALS}
 
@@ -85,13 +85,14 @@ def test_what_is_not_ordered_has_no_truth(kind, monkeypatch):
     only(kind, monkeypatch)
     example, settings = make_example(np.random.default_rng(5))
     assert not example.truth.any()
-    assert settings.shuffle == (kind == "shuffled")
-    assert settings.kind == ("clusters" if kind == "clusters" else "ordered")
+    assert settings["shuffle"] == (kind == "shuffled")
+    assert settings["kind"] == ("clusters" if kind == "clusters" else "ordered")
 
 
 @pytest.mark.parametrize("kind", ["ordered", "weak", "no-contrast"])
 def test_what_is_ordered_has_a_truth_that_the_order_follows(kind, monkeypatch):
     only(kind, monkeypatch)
+    monkeypatch.setattr(orderlibrary, "VACUUM_SHARE", 0)
     inside, outside, seeds = [], [], range(2)
     for seed in seeds:
         example, _ = make_example(np.random.default_rng(seed))
@@ -99,6 +100,21 @@ def test_what_is_ordered_has_a_truth_that_the_order_follows(kind, monkeypatch):
         inside.append(np.average(example.field.linear[3], weights=example.truth))
         outside.append(np.average(example.field.linear[3], weights=1 - example.truth))
     assert np.mean(inside) > 1.5 * np.mean(outside)
+
+
+def test_some_specimens_end_in_vacuum_and_nothing_is_ordered_there(monkeypatch):
+    only("ordered", monkeypatch)
+    monkeypatch.setattr(orderlibrary, "VACUUM_SHARE", 1)
+    example, made = make_example(np.random.default_rng(3))
+    surface = orderlibrary.Surface(**made["surface"])
+    shape = example.truth.shape
+    material = surface.material(shape)
+    assert 0 < material.mean() < 1
+    assert not example.truth[material == 0].any()
+    assert example.field.density[material == 0].mean() < 0.3 * example.field.density[material == 1].mean()
+    middle = np.stack(np.meshgrid(*(np.arange(n) + 0.5 for n in shape), indexing="ij"), axis=-1)
+    np.testing.assert_array_equal(surface.holds(middle)[material == 1], True)
+    np.testing.assert_array_equal(surface.holds(middle)[material == 0], False)
 
 
 def test_shares_of_kinds_and_crystals_are_whole():
