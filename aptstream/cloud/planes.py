@@ -9,8 +9,8 @@ import numpy as np
 from aptstream.cloud.lattice import BRICK_CELLS
 from aptstream.cloud.store import PointStore
 
-#: Blocks in which planes are taken to be flat, in cells, and fewest ions in one.
-BLOCK, MIN_IONS = 4, 100
+#: Blocks in which planes are taken to be flat, in cells, and fewest ions in one: also relative to the usual number.
+BLOCK, MIN_IONS, WELL_FILLED = 4, 100, 0.7
 #: Spacings that are looked at, relative to the expected one; how far off it may be; and most bricks read.
 STRETCH, ALLOWED, MAX_BRICKS = np.arange(0.75, 1.2501, 0.01), 0.03, 48
 #: Steps in which heights are counted, and how far beyond their block tilted planes are followed, in nm.
@@ -92,7 +92,9 @@ def plane_signal(store: PointStore, spacing_nm: float, slope: tuple[float, float
         place = inside - BLOCK * block
         height = place[:, 2] - (place[:, :2] - BLOCK / 2) @ np.array(slope) + BEYOND_NM
         step = np.clip((height / HEIGHT_NM).astype(np.int64), 0, n_heights - 1)
-        enough = np.bincount(flat, minlength=64) >= MIN_IONS
+        ions = np.bincount(flat, minlength=64)
+        usual = np.median(ions[ions >= MIN_IONS]) if (ions >= MIN_IONS).any() else np.inf
+        enough = ions >= max(MIN_IONS, WELL_FILLED * usual)  # a block that a face cuts shows the face
         n_blocks += int(enough.sum())
         hann = np.sin(np.pi / BLOCK * place) ** 2
         for k, window in enumerate((hann[:, 2], hann.prod(axis=1))):

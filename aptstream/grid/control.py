@@ -178,7 +178,7 @@ def control_blocks(material: npt.NDArray[np.bool_]) -> list[Block]:
     Examples
     --------
     >>> control_blocks(np.ones((30, 30, 40), bool)), len(control_blocks(np.ones((100, 100, 300), bool)))
-    ([((0, 0, 0), (30, 30, 40))], 2)
+    ([((0, 0, 0), (30, 30, 40))], 3)
     """
     nx, ny, nz = shape = material.shape
     if material.size <= MAX_VOXELS:
