@@ -80,7 +80,7 @@ def model_for(name: str, structure: str | None, a_nm: float | None, pole: str | 
     if structure is None and a_nm is None and pole is None:
         return model
     own = model.crystal
-    if structure is not None and a_nm is None and _parent(structure) != own.structure.parent:
+    if structure is not None and a_nm is None and _parent(structure) not in (own.structure.parent, None):
         raise typer.BadParameter(
             f"{structure} does not lie on the lattice that the model knows, {own.structure.parent} with a = "
             f"{own.a_nm:g} nm: give the lattice parameter too",

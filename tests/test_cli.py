@@ -76,6 +76,7 @@ def test_a_run_says_one_json_object_on_stdout_and_the_rest_on_stderr(ran):
     assert {
         *("n_ions", "n_cubes", "n_cubes_judged", "n_particles", "mean_radius_nm", "volume_fraction"),
         *("number_density_per_m3", "plane_signal", "answer", "seconds", "report"),
+        *("n_false_expected", "false_volume_expected", "control_floor", "n_uncertain"),
     } == set(answer)
     assert answer["n_cubes"] == 15 * 15 * 17
     assert answer["n_particles"] > 3
