@@ -89,7 +89,8 @@ def train(
     options = TrainingOptions(folds, patience, split, threads)  # type: ignore[arg-type]  # it checks the word
     if preset in REFINERS and options != TrainingOptions(threads=threads):
         raise typer.BadParameter(
-            f"the preset {preset} is trained without folds, a tenth of the specimens held out: leave --folds, --patience and --split out"
+            f"the preset {preset} is trained without folds, a tenth of the specimens held out: leave --folds, "
+            f"--patience and --split out"
         )
     with StageDisplay(stderr) as stages:
 

@@ -31,7 +31,7 @@ Block = tuple[Cell, Cell]
 #: Shuffles, and voxels of a large specimen that are shuffled each time, in blocks of so many voxels on an edge.
 N_SHUFFLES, MAX_VOXELS, BLOCK = 5, 150_000, 40
 #: What is put up with: false volume as a share of all, or false particles as a share of those that are found.
-FALSE_SHARE, FALSE_PARTICLES = 1e-4, 0.03
+FALSE_SHARE, FALSE_PARTICLES = 1e-4, 0.02
 #: Bounds of the probability that a particle's best voxel must reach.
 PEAK_BOUNDS = (0.4, 0.95)
 
