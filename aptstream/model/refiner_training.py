@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aptstream.errors import ModelError
 from aptstream.model.calibration import reliability
 from aptstream.model.channels import (
     N_SCALARS,
@@ -133,12 +134,19 @@ def train_order_model(name: str, library: Path, *, seed: int, threads: int = 1, 
     ------
     StoreError
         If the library cannot be read.
+    ModelError
+        If it holds too few specimens.
     MissingPackageError
         If TensorFlow is not installed.
     """
     tensorflow, used = start_tensorflow(threads)
     examples, attributes = open_order_library(library)
-    n_training = len(examples) - round(HELD_OUT * len(examples))
+    n_training = len(examples) - max(round(HELD_OUT * len(examples)), 1)
+    if n_training < BATCH:
+        raise ModelError(
+            f"The library {library} holds {len(examples)} specimens: too few, at least {BATCH} are trained on and one "
+            f"is held out. Make a larger one with: aptstream dictionary --preset {name}."
+        )
     refiner, losses = train_refiner(examples[:n_training], REFINERS[name], seed=seed, progress=progress)
     cubes = load_model("cubes")
     made = {key: attributes[key] for key in ("seed", "n_specimens")}

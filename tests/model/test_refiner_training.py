@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aptstream.errors import StoreError
+from aptstream.errors import ModelError, StoreError
 from aptstream.model import refiner_training
 from aptstream.model.channels import N_SCALARS, first_channels, measure_signal
 from aptstream.model.modelfile import load_model, save_model
@@ -118,15 +118,19 @@ def test_training_brings_the_loss_down(examples):
 def test_a_joint_model_goes_from_its_library_to_a_file_that_judges(tmp_path, monkeypatch, examples):
     monkeypatch.setattr(orderlibrary, "SPECIMEN_NM", 8)
     monkeypatch.setitem(refiner_training.REFINERS, "joint", RefinerRecipe(1, 1, epochs=1, composition=True))
-    library = make_order_library(tmp_path / "d.zarr", n_specimens=3, seed=1)
+    few = make_order_library(tmp_path / "few.zarr", n_specimens=3, seed=1)
+    with pytest.raises(ModelError, match="3 specimens: too few"):
+        train_order_model("joint", few, seed=4)
+    library = make_order_library(tmp_path / "d.zarr", n_specimens=5, seed=1)
     model = load_model(save_model(tmp_path / "m.aptmodel", train_order_model("joint", library, seed=4)))
     assert model.name == "joint"
     assert model.refiner.reads_composition
     assert model.refiner.second[0].net.channels == N_JOINT
-    assert model.provenance["library"]["n_specimens"] == 3
+    assert model.provenance["library"]["n_specimens"] == 5
+    assert model.scores["voxels"]["n"] == 1
     assert len(model.provenance["losses"]) == 2
     assert model.provenance["cubes"] == load_model("cubes").digest
-    assert "--preset joint --specimens 3 --seed 1" in model.provenance["command"]
+    assert "--preset joint --specimens 5 --seed 1" in model.provenance["command"]
     field, crystal = examples[0].field, examples[0].crystal
     whole = FieldSource((8, 8, 8), lambda low, high: type(field).unstack(field.stacked[:, low:high]))
     p = refine_field(whole, model.refiner, crystal).p
