@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from aptstream.crystal import Crystal
 from aptstream.grid import find
 from aptstream.grid.control import Control
 from aptstream.grid.precipitates import CERTAIN
@@ -94,3 +96,20 @@ def test_the_planes_are_measured_along_the_slope_of_the_scan(summary, refined_sc
     assert summary.planes.strongest_nm == pytest.approx(spacing, rel=0.01)
     strength = f"{summary.planes.strength:.1f} at {summary.planes.strongest_nm:.4f} nm (chance: 1)"
     assert row(summary, "plane signal") == strength
+
+
+@pytest.mark.parametrize(
+    ("crystal", "share"),
+    [
+        (Crystal("L12", 0.405), 1),
+        (Crystal("L10", 0.386, (0, 0, 1)), 1 / 3),
+        (Crystal("D022", 0.4, (0, 0, 1)), 1 / 3),
+        (Crystal("B2", 0.289, (0, 0, 1)), 1),
+    ],
+)
+def test_variants_that_the_pole_hides_are_told(crystal, share, summary):
+    elsewhere = SimpleNamespace(**{name: getattr(summary.scan, name) for name in ("planes", "edges", "shape", "p")})
+    elsewhere.crystal = crystal
+    other = replace(summary, scan=elsewhere)
+    assert other.visible_variants == pytest.approx(share)
+    assert (note(other, "variants") is None) == (share == 1)
