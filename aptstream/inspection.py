@@ -22,7 +22,7 @@ from aptstream.scan.results import open_scan
 from aptstream.sdm.dictionary import FORMAT as DICTIONARY
 from aptstream.sdm.dictionary import dictionary_digest, open_dictionary
 from aptstream.sdm.orderlibrary import FORMAT as ORDER_LIBRARY
-from aptstream.sdm.orderlibrary import open_order_library
+from aptstream.sdm.orderlibrary import open_order_library, order_library_digest
 
 if TYPE_CHECKING:
     from aptstream.grid.evaluate import Evaluation
@@ -209,7 +209,7 @@ def content_sha256(path: Path) -> str:
     if kind in (GRID, "run"):
         return open_grid(path).digest
     if kind == ORDER_LIBRARY:
-        return str(open_order_library(path)[1]["content_digest"])
+        return order_library_digest(path)
     if kind == DICTIONARY:
         return dictionary_digest(*open_dictionary(path))
     if path.is_file():

@@ -81,7 +81,7 @@ def _specimen_particles(rng: np.random.Generator, settings: Settings) -> Particl
     )
     # The last sphere drawn may have been one too many: leave the smallest out where the solute does not suffice.
     fits = np.cumsum(drawn.volume_nm3) < most / 0.8 * np.prod(settings.size_nm)
-    return Particles(drawn.centre_nm[fits], drawn.radius_nm[fits], drawn.variant[fits])
+    return drawn[fits]
 
 
 def sample_cubes(rng: np.random.Generator, settings: Settings, windows: Mapping[int, SdmWindow]) -> dict[int, Samples]:

@@ -317,6 +317,28 @@ def open_order_library(path: Path) -> tuple[list[OrderExample], dict[str, Any]]:
     return examples, attributes
 
 
+def order_library_digest(path: Path) -> str:
+    """Hash what a training library means: its fields, truth and crystals, as they stand on disk.
+
+    Parameters
+    ----------
+    path : Path
+        What `make_order_library` wrote.
+
+    Returns
+    -------
+    str
+        SHA-256, 64 hexadecimal digits.
+
+    Raises
+    ------
+    StoreError
+        If there is no library of this version at `path`, or it is damaged.
+    """
+    examples, attributes = open_order_library(path)
+    return _digest(_open_arrays(path, len(examples)), attributes)
+
+
 def _examples(n_specimens: int, seed: int, threads: int) -> Iterator[tuple[OrderExample, dict[str, Any]]]:
     """Make all examples, in their order."""
     streams = [np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(n_specimens)]
