@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from aptstream.grid.refine import refine as refine
     from aptstream.grid.vote import VoxelGrid as VoxelGrid
     from aptstream.grid.vote import vote as vote
-    from aptstream.io.pos import read_pos as read_pos
+    from aptstream.io.ions import open_ions as open_ions
+    from aptstream.io.ions import read_ions as read_ions
     from aptstream.io.pos import write_pos as write_pos
     from aptstream.io.ranges import read_ranges as read_ranges
     from aptstream.model.bootstrap import Score as Score
@@ -61,12 +62,12 @@ if TYPE_CHECKING:
     from aptstream.model.refiner_training import train_order_model as train_order_model
     from aptstream.model.training import TrainingOptions as TrainingOptions
     from aptstream.model.training import train as train
-    from aptstream.points import Box as Box
     from aptstream.points import PointCloud as PointCloud
     from aptstream.points import Range as Range
     from aptstream.points import RangeTable as RangeTable
     from aptstream.points import Roles as Roles
-    from aptstream.points import Sphere as Sphere
+    from aptstream.regions import Box as Box
+    from aptstream.regions import Sphere as Sphere
     from aptstream.report.summary import Summary as Summary
     from aptstream.report.write import report as report
     from aptstream.scan.lazy import scan as scan
@@ -128,7 +129,7 @@ _ROOMS = {
     "grid.evaluate": ("Evaluation", "evaluate_grid", "evaluate_run"),
     "grid.files": ("open_grid", "save_grid"),
     "grid.vote": ("vote",),
-    "io": ("read_pos", "read_ranges", "write_pos"),
+    "io": ("open_ions", "read_ions", "read_ranges", "write_pos"),
     "model.bootstrap": ("Score",),
     "model.calibration": ("reliability", "uncertainty"),
     "model.curves": ("judge_voxels", "voxel_scores"),
@@ -139,7 +140,8 @@ _ROOMS = {
     "model.refiner": ("Refined",),
     "model.refiner_training": ("train_order_model",),
     "model.training": ("TrainingOptions", "train"),
-    "points": ("Box", "PointCloud", "Range", "RangeTable", "Roles", "Sphere"),
+    "points": ("PointCloud", "Range", "RangeTable", "Roles"),
+    "regions": ("Box", "Sphere"),
     "report": ("Summary", "report"),
     "scan": ("ScanStore", "open_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),

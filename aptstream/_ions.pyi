@@ -5,9 +5,13 @@ import numpy.typing as npt
 
 def decode(
     record: npt.NDArray[np.uint8],
-    limit_bits: int,
     position: npt.NDArray[np.float32],
     mass_to_charge: npt.NDArray[np.float32],
+) -> None: ...
+def check(
+    position: npt.NDArray[np.float32],
+    mass_to_charge: npt.NDArray[np.float32],
+    limit_bits: int,
     low: npt.NDArray[np.float32],
     high: npt.NDArray[np.float32],
 ) -> int: ...

@@ -10,9 +10,9 @@ from aptstream.errors import FileFormatError, StoreError
 from aptstream.grid.files import FORMAT as GRID
 from aptstream.grid.files import open_grid
 from aptstream.grid.refine import refiner_of
+from aptstream.io import read_ions
 from aptstream.io.arrays import load_metadata
 from aptstream.io.digest import file_sha256
-from aptstream.io.pos import read_pos
 from aptstream.io.ranges import read_ranges
 from aptstream.model.evaluate import evaluate
 from aptstream.model.modelfile import SUFFIX, Model, load_model
@@ -261,7 +261,7 @@ def _other(path: Path) -> dict[str, Any]:
 
 
 def _pos(path: Path) -> dict[str, Any]:
-    position, mass = read_pos(path)
+    position, mass = read_ions(path)
     low, high = position.min(axis=0), position.max(axis=0)
     spans = {f"{axis}": f"{a:.3f} … {b:.3f} nm" for axis, a, b in zip("xyz", low, high, strict=True)}
     return {"kind": "ions (POS)", "ions": len(mass), **spans, "m/q": f"{mass.min():.3f} … {mass.max():.3f} Da"}

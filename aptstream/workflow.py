@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aptstream.cloud import ingest
-from aptstream.cloud.ingest import require_pos
 from aptstream.cloud.store import PointStore
 from aptstream.errors import StoreError
 from aptstream.grid import compare_with_truth, find
 from aptstream.grid.answer import Cut
 from aptstream.io import read_ranges
-from aptstream.io.pos import count_pos
+from aptstream.io.ions import open_ions
 from aptstream.model.modelfile import Model
 from aptstream.points import Roles
 from aptstream.progress import Progress
@@ -115,8 +114,7 @@ def check_question(question: Question) -> None:
     """
     check_crystal(question.model.crystal)
     question.roles.of(read_ranges(question.ranges).species)
-    require_pos(question.ions)
-    count_pos(question.ions)
+    open_ions(question.ions)
 
 
 @contextmanager

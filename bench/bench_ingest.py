@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from aptstream.cloud import ingest, open_store
-from aptstream.io import read_pos, write_pos
-from aptstream.points import Box, Range, RangeTable
+from aptstream.io import read_ions, write_pos
+from aptstream.points import Range, RangeTable
+from aptstream.regions import Box
 
 TABLE = RangeTable(
     (
@@ -65,13 +66,13 @@ def main() -> None:
         simulate(pos, n)
         million = n / 1e6
         plain = million / cpu_seconds(lambda: np.fromfile(pos, ">f4").astype("f4").reshape(-1, 4))
-        report("ingest.read_pos", million / cpu_seconds(lambda: read_pos(pos)), "numpy fromfile", plain)
+        report("ingest.read_ions", million / cpu_seconds(lambda: read_ions(pos)), "numpy fromfile", plain)
         seconds = cpu_seconds(lambda: ingest(pos, ranges=TABLE, out=out))
         report("ingest.pos_to_store", million / seconds, "numpy fromfile", plain)
         store = open_store(out)
         everything = cpu_seconds(lambda: store.read((0, 0, 0), store.shape_cells))
         report("ingest.read_store", million / everything, "numpy fromfile", plain)
-        position, _ = read_pos(pos)
+        position, _ = read_ions(pos)
         task = Box((-8.0, -8.0, -8.0), (11.0, 11.0, 11.0))
         inside = int(task.contains(position).sum())
         mask = inside / 1e6 / cpu_seconds(lambda: position[task.contains(position)])

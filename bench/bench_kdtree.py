@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from aptstream.cloud.tree import PointTree
-from aptstream.points import Box, Sphere
+from aptstream.regions import Box, Sphere
 
 EDGE_NM = 40.0
 PER_NM3 = 33.0

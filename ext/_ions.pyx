@@ -18,9 +18,17 @@ cdef inline float as_float(uint32_t bits) noexcept nogil:
     return value
 
 
-cdef int64_t decode_records(
-    const uint8_t* record, Py_ssize_t n, uint32_t limit_bits,
-    float* position, float* mass_to_charge, float* low, float* high,
+cdef void decode_records(const uint8_t* record, Py_ssize_t n, float* position, float* mass_to_charge) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int axis
+    for i in range(n):
+        for axis in range(3):
+            position[3 * i + axis] = as_float(big_endian(record + 16 * i + 4 * axis))
+        mass_to_charge[i] = as_float(big_endian(record + 16 * i + 12))
+
+
+cdef int64_t check_records(
+    const float* position, const float* mass_to_charge, Py_ssize_t n, uint32_t limit_bits, float* low, float* high,
 ) noexcept nogil:
     """Without sign, the bits of floats sort like the floats, with inf and NaN on top: one integer test
     finds everything that is too large or not finite."""
@@ -33,13 +41,9 @@ cdef int64_t decode_records(
     for i in range(n):
         bad = False
         for axis in range(4):
-            bits = big_endian(record + 16 * i + 4 * axis)
+            value = position[3 * i + axis] if axis < 3 else mass_to_charge[i]
+            memcpy(&bits, &value, 4)
             bad |= (bits & <uint32_t>0x7FFFFFFF) > limit_bits
-            value = as_float(bits)
-            if axis < 3:
-                position[3 * i + axis] = value
-            else:
-                mass_to_charge[i] = value
             low[axis] = value if value < low[axis] else low[axis]
             high[axis] = value if value > high[axis] else high[axis]
         if bad and first_bad < 0:
@@ -102,16 +106,20 @@ cdef void scatter_ions(
         to_species[j] = species[i]
 
 
-def decode(
-    const uint8_t[::1] record, uint32_t limit_bits,
-    float[:, ::1] position, float[::1] mass_to_charge, float[::1] low, float[::1] high,
+def decode(const uint8_t[::1] record, float[:, ::1] position, float[::1] mass_to_charge):
+    """Decode 16-byte records."""
+    with nogil:
+        decode_records(&record[0], mass_to_charge.shape[0], &position[0, 0], &mass_to_charge[0])
+
+
+def check(
+    const float[:, ::1] position, const float[::1] mass_to_charge, uint32_t limit_bits, float[::1] low, float[::1] high,
 ):
-    """Decode 16-byte records; widen `low` and `high` (x, y, z, m/q); return the first bad ion or -1."""
+    """Widen `low` and `high` (x, y, z, m/q); return the first bad ion or -1."""
     cdef int64_t first_bad
     with nogil:
-        first_bad = decode_records(
-            &record[0], mass_to_charge.shape[0], limit_bits,
-            &position[0, 0], &mass_to_charge[0], &low[0], &high[0],
+        first_bad = check_records(
+            &position[0, 0], &mass_to_charge[0], mass_to_charge.shape[0], limit_bits, &low[0], &high[0],
         )
     return first_bad
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from aptstream import __version__
 from aptstream.cli import app
 from aptstream.cloud import open_store
-from aptstream.io import read_pos, write_pos, write_rrng
+from aptstream.io import read_ions, write_pos, write_rrng
 from aptstream.model.modelfile import load_model
 from aptstream.points import Range, RangeTable
 
@@ -52,7 +52,7 @@ def contents(*folders):
 def specimen(specimen_files, tmp_path_factory):
     """The simulated specimen somewhere else in space, as files."""
     folder = tmp_path_factory.mktemp("input")
-    position, mass = read_pos(specimen_files.pos)
+    position, mass = read_ions(specimen_files.pos)
     write_pos(folder / "specimen.pos", position + SHIFT, mass)
     shutil.copy(specimen_files.rrng, folder / "specimen.rrng")
     return folder
@@ -106,7 +106,7 @@ def test_the_table_of_particles_has_the_promised_columns_in_the_files_own_coordi
     promised = ["id", "x_nm", "y_nm", "z_nm", "radius_nm", "n_voxels", "volume_nm3", "touches_edge", "uncertain"]
     assert [name for name in rows[0] if name in promised] == promised
     assert len(rows) == json.loads(result.stdout)["n_particles"]
-    position, _ = read_pos(specimen / "specimen.pos")
+    position, _ = read_ions(specimen / "specimen.pos")
     centre = np.array([[float(row[axis]) for axis in ("x_nm", "y_nm", "z_nm")] for row in rows])
     assert (centre > position.min(axis=0)).all()
     assert (centre < position.max(axis=0)).all()
@@ -445,7 +445,7 @@ def test_an_unexpected_error_is_not_hidden(inputs, monkeypatch):
 
 def interrupt(specimen, tmp_path, *, workers):
     """Start a run of a long specimen, press Ctrl-C while it scans, and return how it ended."""
-    position, mass = read_pos(specimen / "specimen.pos")
+    position, mass = read_ions(specimen / "specimen.pos")
     copies = [position + np.array([20 * i, 20 * j, 0], dtype="f4") for i in range(5) for j in range(3)]
     write_pos(tmp_path / "long.pos", np.concatenate(copies), np.tile(mass, len(copies)))
     out = tmp_path / "out"

@@ -15,7 +15,7 @@ HOUSE = Path(aptstream.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"))
 #: Ions flow this way: a room imports from itself and from those before it.
 ROOMS = ["crystal", "io", "cloud", "simulate", "sdm", "model", "scan", "grid", "report"]
-EVERYWHERE = {"errors", "points", "progress", "__init__"}
+EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
 TOP = {"workflow", "inspection", "cluster", "display", "cli", "cli_model", "cli_parts", "cli_simulate"}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]

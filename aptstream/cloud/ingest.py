@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -18,11 +17,11 @@ from aptstream.cloud.lattice import Lattice
 from aptstream.cloud.manifest import Manifest
 from aptstream.cloud.ranging import apply_ranges
 from aptstream.cloud.store import PointStore, array_shapes, open_store
-from aptstream.errors import FileFormatError, RangingError, StoreError
+from aptstream.errors import RangingError, StoreError
 from aptstream.io.arrays import create_array
-from aptstream.io.decode import Blocks, CellSort, SortedIons
+from aptstream.io.decode import Blocks, CellSort, SortedIons, check_ions
 from aptstream.io.digest import content_digest, file_sha256
-from aptstream.io.pos import count_pos, iter_blocks
+from aptstream.io.ions import IonFile, open_ions
 from aptstream.io.ranges import read_ranges
 from aptstream.io.replace import discard, replacing
 from aptstream.points import RangeTable
@@ -44,7 +43,7 @@ def ingest(
     Parameters
     ----------
     source : path
-        POS file.
+        File of ions, as `open_ions` reads them.
     ranges : path or RangeTable
         Range file (RRNG), or its content.
     out : path
@@ -60,7 +59,7 @@ def ingest(
     Raises
     ------
     FileFormatError
-        If the source is not a whole POS file of finite numbers.
+        If the source is of no known format, not whole, or holds a number that is not finite.
     RangingError
         If the range file is wrong, or no ion of the source lies in a range.
     StoreError
@@ -68,34 +67,19 @@ def ingest(
     """
     target, file = Path(out), Path(source)
     _check_target(target)
-    require_pos(file)
+    source_file = open_ions(file)
     table = ranges if isinstance(ranges, RangeTable) else read_ranges(ranges)
-    read = _read(file, table, progress)
+    read = _read(source_file, table, progress)
     manifest = Manifest(Lattice.around(read.low, read.high), table, read.n_ions, read.n_ranged)
     ions = _sort(read, manifest.lattice, progress)
     provenance: dict[str, Any] = {
-        "source": {"name": file.name, "size": 16 * manifest.n_ions, "sha256": read.sha256.hexdigest()},
+        "source": {"name": file.name, "size": file.stat().st_size, "sha256": file_sha256(file)},
         "range_file": None,
     }
     if not isinstance(ranges, RangeTable):
         provenance["range_file"] = {"name": Path(ranges).name, "sha256": file_sha256(ranges)}
     write_store(target, manifest, ions=ions, provenance=provenance, progress=progress)
     return open_store(target)
-
-
-def require_pos(file: Path) -> None:
-    """Refuse files of ions of a kind that is not read.
-
-    Raises
-    ------
-    FileFormatError
-        If the name does not end in ``.pos``.
-    """
-    if file.suffix.lower() != ".pos":
-        raise FileFormatError(
-            f"The file {file.name} has the suffix '{file.suffix}', which is not read. "
-            f"Expected a .pos file: export the reconstruction as POS."
-        )
 
 
 def write_store(
@@ -165,27 +149,26 @@ class _Read:
     blocks: Blocks = field(default_factory=list)
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
-    sha256: Any = field(default_factory=hashlib.sha256)
 
 
-def _read(file: Path, table: RangeTable, progress: Progress) -> _Read:
-    """Decode, check, range and hash the source, block by block."""
-    found = _Read(count_pos(file))
+def _read(file: IonFile, table: RangeTable, progress: Progress) -> _Read:
+    """Decode, check and range the source, block by block."""
+    found = _Read(file.n_ions)
     low, high = np.full(4, np.inf), np.full(4, -np.inf)
     done = 0
-    for raw, block in iter_blocks(file):
-        found.sha256.update(raw)
+    for block in file.blocks():
         species = apply_ranges(block.mass_to_charge, table)
         found.n_ranged += int(np.count_nonzero(species))
         found.blocks.append((block.position, block.mass_to_charge, species))
-        low, high = np.minimum(low, block.low), np.maximum(high, block.high)
+        seen = check_ions(block.position, block.mass_to_charge)
+        low, high = np.minimum(low, seen.low), np.maximum(high, seen.high)
         done += len(species)
         progress("read", done, found.n_ions, "ions")
     found.n_ions = done
     if not found.n_ranged:
         bounds = table.bounds_da
         raise RangingError(
-            f"The ranges name none of the {done} ions of {file.name}: its m/q run from {low[3]:g} to "
+            f"The ranges name none of the {done} ions of {file.path.name}: its m/q run from {low[3]:g} to "
             f"{high[3]:g} Da, the ranges from {bounds[0, 0]:g} to {bounds[-1, 1]:g} Da. Expected the range "
             f"file that belongs to this reconstruction: check which one it is."
         )

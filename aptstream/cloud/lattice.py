@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.errors import StoreError
-from aptstream.points import Box, Triple
+from aptstream.regions import Box, Triple
 
 #: Edge of a cell and of a brick in nm.
 CELL_NM = 1.0

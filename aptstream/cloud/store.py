@@ -21,7 +21,8 @@ from aptstream.cloud.lattice import BRICK_CELLS, CELLS_PER_BRICK, Cell, Lattice
 from aptstream.cloud.manifest import Manifest, read_manifest
 from aptstream.io.arrays import CheckedArray, damaged
 from aptstream.io.digest import content_digest
-from aptstream.points import Box, PointCloud, RangeTable, Sphere, Triple
+from aptstream.points import PointCloud, RangeTable
+from aptstream.regions import Box, Sphere, Triple
 
 if TYPE_CHECKING:
     from aptstream.errors import StoreError

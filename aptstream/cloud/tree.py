@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream import _kdtree
-from aptstream.points import Box, Sphere
+from aptstream.regions import Box, Sphere
 
 Rows = npt.NDArray[np.intp]
 

@@ -15,8 +15,9 @@ from aptstream.cloud.store import PointStore
 from aptstream.cloud.tree import PointTree
 from aptstream.errors import StoreError
 from aptstream.grid.precipitates import Precipitates
-from aptstream.points import Box, RangeTable
+from aptstream.points import RangeTable
 from aptstream.progress import Progress, silent
+from aptstream.regions import Box
 
 
 def count_ions(found: Precipitates, store: PointStore, progress: Progress = silent) -> Precipitates:

@@ -19,7 +19,7 @@ from aptstream.io.arrays import CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
 from aptstream.io.replace import discard, replacing
 from aptstream.io.seal import load_sealed, sealed
-from aptstream.points import Triple
+from aptstream.regions import Triple
 
 FORMAT, FORMAT_VERSION = "aptstream-grid", 1
 ARRAYS = {"order": "float32", "total": "float32", "count": "uint16", "labels": "int32"}

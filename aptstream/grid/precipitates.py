@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from aptstream.points import Triple
+from aptstream.regions import Triple
 
 FloatColumn = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aptstream.points import Triple
+from aptstream.regions import Triple
 from aptstream.simulate import Particles, voxel_fraction
 
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from aptstream.points import Triple
+from aptstream.regions import Triple
 
 Summable = TypeVar("Summable", npt.NDArray[np.float64], npt.NDArray[np.uint16])
 

@@ -28,29 +28,23 @@ _CELL_BITS = 12
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """Ions of one block of a POS file.
+class Checked:
+    """What was seen in a block of ions.
 
     Parameters
     ----------
-    position : ndarray of float32, (n, 3)
-        x, y, z in nm.
-    mass_to_charge : ndarray of float32, (n,)
-        m/q in Da.
     low, high : ndarray of float32, (4,)
         Smallest and largest x, y, z (nm) and m/q (Da).
     first_bad : int
         First ion with a number that is not finite or beyond 1e6, or -1.
     """
 
-    position: FloatArray
-    mass_to_charge: FloatArray
     low: FloatArray
     high: FloatArray
     first_bad: int
 
 
-def decode_pos(record: npt.NDArray[np.uint8]) -> Decoded:
+def decode_pos(record: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
     """Decode the records of a POS file.
 
     Parameters
@@ -60,8 +54,10 @@ def decode_pos(record: npt.NDArray[np.uint8]) -> Decoded:
 
     Returns
     -------
-    Decoded
-        Ions, their bounds, and the first bad one.
+    position : ndarray of float32, (n, 3)
+        x, y, z in nm.
+    mass_to_charge : ndarray of float32, (n,)
+        m/q in Da.
 
     Raises
     ------
@@ -70,20 +66,48 @@ def decode_pos(record: npt.NDArray[np.uint8]) -> Decoded:
 
     Examples
     --------
-    >>> block = decode_pos(np.array([1, 2, 3, 27], ">f4").view("u1"))
-    >>> block.position, block.mass_to_charge, block.first_bad
-    (array([[1., 2., 3.]], dtype=float32), array([27.], dtype=float32), -1)
+    >>> decode_pos(np.array([1, 2, 3, 27], ">f4").view("u1"))
+    (array([[1., 2., 3.]], dtype=float32), array([27.], dtype=float32))
     """
     if record.ndim != 1 or record.dtype != np.uint8 or record.size % POS_BYTES:
         raise ValueError(f"POS records are a row of bytes, 16 per ion; found {record.dtype} of shape {record.shape}.")
     n = record.size // POS_BYTES
     position, mass_to_charge = np.empty((n, 3), np.float32), np.empty(n, np.float32)
-    low, high = np.full(4, np.inf, np.float32), np.full(4, -np.inf, np.float32)
-    first_bad = -1
     if n:
-        limit_bits = int(LARGEST.view(np.uint32))
-        first_bad = _ions.decode(np.ascontiguousarray(record), limit_bits, position, mass_to_charge, low, high)
-    return Decoded(position, mass_to_charge, low, high, int(first_bad))
+        _ions.decode(np.ascontiguousarray(record), position, mass_to_charge)
+    return position, mass_to_charge
+
+
+def check_ions(position: FloatArray, mass_to_charge: FloatArray) -> Checked:
+    """Look for numbers that cannot be right, and for the bounds of all.
+
+    Parameters
+    ----------
+    position : ndarray of float32, (n, 3)
+        x, y, z in nm.
+    mass_to_charge : ndarray of float32, (n,)
+        m/q in Da.
+
+    Returns
+    -------
+    Checked
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree.
+
+    Examples
+    --------
+    >>> check_ions(np.array([[1, 2, 3], [4, 5, np.nan]], "f4"), np.array([27, 7], "f4")).first_bad
+    1
+    """
+    points, mass = np.ascontiguousarray(position, np.float32), np.ascontiguousarray(mass_to_charge, np.float32)
+    if mass.ndim != 1 or points.shape != (len(mass), 3):
+        raise ValueError(f"Ions are (n, 3) positions and (n,) m/q, found {points.shape} and {mass.shape}.")
+    low, high = np.full(4, np.inf, np.float32), np.full(4, -np.inf, np.float32)
+    first_bad = _ions.check(points, mass, int(LARGEST.view(np.uint32)), low, high) if len(mass) else -1
+    return Checked(low, high, int(first_bad))
 
 
 def range_ions(

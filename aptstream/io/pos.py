@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from io import FileIO
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
@@ -12,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.errors import FileFormatError
-from aptstream.io.decode import LARGEST, POS_BYTES, Decoded, FloatArray, decode_pos
+from aptstream.io.decode import LARGEST, POS_BYTES, FloatArray, decode_pos
+from aptstream.io.read import read_bytes
 from aptstream.io.replace import replacing
-
-_COLUMNS = ("x", "y", "z", "m/q")
 
 
 def count_pos(path: str | PathLike[str]) -> int:
@@ -49,75 +46,15 @@ def count_pos(path: str | PathLike[str]) -> int:
     return size // POS_BYTES
 
 
-def iter_blocks(path: str | PathLike[str], block: int = 1 << 18) -> Iterator[tuple[bytes, Decoded]]:
-    """Read and decode a POS file in blocks, with the raw bytes of each for hashing.
+def read_pos_rows(path: str | PathLike[str], start: int, stop: int) -> tuple[FloatArray, FloatArray]:
+    """Read a run of ions of a POS file, unchecked.
 
     Parameters
     ----------
     path : path
         File to read.
-    block : int
-        Ions at a time, at least 1.
-
-    Yields
-    ------
-    raw : bytes
-        The block as the file holds it.
-    decoded : Decoded
-        Its ions and bounds; all numbers are finite and at most 1e6.
-
-    Raises
-    ------
-    FileFormatError
-        As `count_pos`, and for numbers that are not finite or too large, naming the ion.
-    ValueError
-        If `block` is less than 1.
-    """
-    if block < 1:
-        raise ValueError(f"A block holds at least 1 ion, found {block}.")
-    n_ions = count_pos(path)
-    with _open(Path(path)) as stream:
-        for start in range(0, n_ions, block):
-            raw = _read_exactly(stream.fileno(), POS_BYTES * min(block, n_ions - start), Path(path).name)
-            decoded = decode_pos(np.frombuffer(raw, np.uint8))
-            if decoded.first_bad >= 0:
-                _refuse_ion(Path(path).name, start + decoded.first_bad, decoded)
-            yield raw, decoded
-
-
-def iter_pos(path: str | PathLike[str], block: int = 1 << 18) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Read a POS file in blocks, so that memory does not grow with the file.
-
-    Parameters
-    ----------
-    path : path
-        File to read.
-    block : int
-        Ions at a time, at least 1.
-
-    Yields
-    ------
-    position : ndarray of float32, (n, 3)
-        x, y, z in nm.
-    mass_to_charge : ndarray of float32, (n,)
-        m/q in Da.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is missing, empty or cut short, or a number is not finite or too large.
-    """
-    for _, decoded in iter_blocks(path, block):
-        yield decoded.position, decoded.mass_to_charge
-
-
-def read_pos(path: str | PathLike[str]) -> tuple[FloatArray, FloatArray]:
-    """Read a whole POS file.
-
-    Parameters
-    ----------
-    path : path
-        File to read.
+    start, stop : int
+        First ion, and the one behind the last.
 
     Returns
     -------
@@ -129,24 +66,10 @@ def read_pos(path: str | PathLike[str]) -> tuple[FloatArray, FloatArray]:
     Raises
     ------
     FileFormatError
-        If the file is missing, empty or cut short, or a number is not finite or too large.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_pos(f"{folder}/a.pos", [[0, 1, -2]], [27])
-    ...     read_pos(f"{folder}/a.pos")
-    (array([[ 0.,  1., -2.]], dtype=float32), array([27.], dtype=float32))
+        If the file cannot be read, or ends before `stop`.
     """
-    n_ions = count_pos(path)
-    position, mass_to_charge = np.empty((n_ions, 3), np.float32), np.empty(n_ions, np.float32)
-    start = 0
-    for block_position, block_mass in iter_pos(path):
-        stop = start + len(block_mass)
-        position[start:stop], mass_to_charge[start:stop] = block_position, block_mass
-        start = stop
-    return position, mass_to_charge
+    raw = read_bytes(path, POS_BYTES * start, POS_BYTES * (stop - start))
+    return decode_pos(np.frombuffer(raw, np.uint8))
 
 
 def write_pos(path: str | PathLike[str], position: npt.ArrayLike, mass_to_charge: npt.ArrayLike) -> None:
@@ -202,40 +125,3 @@ def write_pos_blocks(
             written += len(mass)
         if not written:
             raise ValueError("A POS file needs at least one ion, found none.")
-
-
-def _open(file: Path) -> FileIO:
-    try:
-        return file.open("rb", buffering=0)
-    except OSError as error:
-        raise FileFormatError(
-            f"The POS file {file} cannot be read: {error.strerror}. Expected a file that you may read."
-        ) from error
-
-
-def _read_exactly(descriptor: int, size: int, name: str) -> bytes:
-    """Read `size` bytes, which the size of the file has promised."""
-    parts, missing = [], size
-    while missing:
-        part = os.read(descriptor, missing)
-        if not part:
-            raise FileFormatError(
-                f"The POS file {name} ended {missing} bytes before the end it had when it was opened. "
-                f"Expected a file that nobody changes meanwhile: read it again when it is complete."
-            )
-        parts.append(part)
-        missing -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _refuse_ion(name: str, ion: int, decoded: Decoded) -> None:
-    """Say which number of which ion cannot be right."""
-    row = decoded.first_bad
-    numbers = [*decoded.position[row].tolist(), float(decoded.mass_to_charge[row])]
-    column = next(i for i, number in enumerate(numbers) if not abs(number) <= LARGEST)
-    unit = "Da" if column == 3 else "nm"
-    raise FileFormatError(
-        f"The POS file {name} holds a number that cannot be right: {_COLUMNS[column]} of ion {ion} "
-        f"(counted from 0) is {numbers[column]:g} {unit}. Expected finite numbers of at most 1e6. "
-        f"The file is damaged, or not a POS file: export it again."
-    )

@@ -14,7 +14,8 @@ from aptstream.model.fitting import rebuild
 from aptstream.model.modelfile import CubeJudge, Model, stretched
 from aptstream.model.networks import CubeNet, require_tensorflow
 from aptstream.model.predict import Predictor
-from aptstream.points import Box, Roles, Triple
+from aptstream.points import Roles
+from aptstream.regions import Box, Triple
 from aptstream.sdm.count import SdmScan
 from aptstream.sdm.image import Images, scan_images
 from aptstream.sdm.kernel import CellBox

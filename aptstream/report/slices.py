@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-    from aptstream.points import Triple
+    from aptstream.regions import Triple
 
 Grid = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.integer[Any]]

@@ -17,7 +17,8 @@ from aptstream.io.arrays import CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
 from aptstream.io.seal import load_sealed, sealed
 from aptstream.model.modelfile import parse_crystal
-from aptstream.points import Roles, Triple
+from aptstream.points import Roles
+from aptstream.regions import Triple
 from aptstream.scan.plan import Cell, ScanPlan
 from aptstream.scan.score import BrickScores
 from aptstream.sdm.darkfield import N_MAPS, OrderField

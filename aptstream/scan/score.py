@@ -11,7 +11,8 @@ from aptstream.cloud.store import open_store
 from aptstream.errors import ModelError, StoreError
 from aptstream.model.modelfile import CubeJudge, load_model, stretched
 from aptstream.model.predict import Predictor
-from aptstream.points import PointCloud, Triple
+from aptstream.points import PointCloud
+from aptstream.regions import Triple
 from aptstream.scan.plan import ScanPlan, Task
 from aptstream.sdm.count import SdmScan
 from aptstream.sdm.darkfield import order_field

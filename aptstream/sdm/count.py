@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from aptstream.cloud.store import PointStore
 from aptstream.errors import PlanError
-from aptstream.points import Box, PointCloud, Triple
+from aptstream.points import PointCloud
+from aptstream.regions import Box, Triple
 from aptstream.sdm.kernel import (
     INSTRUCTIONS,
     MAX_16_BIT,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from aptstream import _sdm
 from aptstream.errors import PlanError
-from aptstream.points import Triple
+from aptstream.regions import Triple
 from aptstream.sdm.window import LABELS, MAX_UNITS, UNITS, Channels, SdmWindow
 
 Counts = npt.NDArray[np.uint32]

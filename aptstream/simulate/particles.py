@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.errors import PlanError
-from aptstream.points import Triple
+from aptstream.regions import Triple
 from aptstream.simulate.distortion import Distortion
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.errors import PlanError
-from aptstream.points import Triple
+from aptstream.regions import Triple
 from aptstream.simulate.particles import Particles, within_shape
 
 Floats = npt.NDArray[np.float64]

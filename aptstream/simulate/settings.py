@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
-from aptstream.points import Triple
+from aptstream.regions import Triple
 from aptstream.simulate.alloy import Alloy
 
 Kind = Literal["ordered", "clusters", "no-contrast", "weak"]

@@ -18,8 +18,9 @@ from aptstream.io.epos import EPOS, write_epos
 from aptstream.io.pos import write_pos_blocks
 from aptstream.io.ranges import write_rrng
 from aptstream.io.replace import replacing
-from aptstream.points import PointCloud, Triple
+from aptstream.points import PointCloud
 from aptstream.progress import Progress, silent
+from aptstream.regions import Triple
 from aptstream.simulate.distortion import Distortion
 from aptstream.simulate.particles import Particles, within_shape
 from aptstream.simulate.specimen import Specimen, SpecimenPlan

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aptstream.io import read_pos, read_ranges
+from aptstream.io import read_ions, read_ranges
 from aptstream.simulate import read_truth
 
 STILL = {"tilt_deg": 0.0, "bow_deg": 0.0, "stretch": 0.0}
@@ -218,7 +218,7 @@ def test_every_case_stays_in_its_box_and_can_be_read_again(cases, specimens, tmp
     assert (specimen.position < (low + case.size_nm).astype("f4")).all()
     assert (np.diff(specimen.position[:, 2]) >= 0).all()
     pos, rrng, truth = specimens.write_specimen(specimen, tmp_path)
-    assert read_pos(pos)[0].tobytes() == specimen.position.tobytes()
+    assert read_ions(pos)[0].tobytes() == specimen.position.tobytes()
     assert read_ranges(rrng).species == ("unranged", *case.species)
     assert len(read_truth(truth)) == len(specimen.centre_nm) == len(json.loads(truth.read_text())["unit_per_nm"])
     stray = (species_of(specimen) == 0).mean()

@@ -10,7 +10,7 @@ import pytest
 
 from aptstream.cloud import ingest, open_store
 from aptstream.errors import FileFormatError, RangingError, StoreError
-from aptstream.io import write_pos, write_rrng
+from aptstream.io import IonFile, write_pos, write_rrng
 from aptstream.points import Range, RangeTable
 
 # The package shows the function under the name of its module.
@@ -59,8 +59,8 @@ def test_every_ion_arrives_with_its_origin(source, tmp_path):
 
 def test_content_has_one_digest_whatever_the_blocks_and_names(source, tmp_path, monkeypatch):
     first = ingest(source, ranges=TABLE, out=tmp_path / "a.zarr")
-    blocks = module.iter_blocks
-    monkeypatch.setattr(module, "iter_blocks", lambda file: blocks(file, 777))
+    blocks = IonFile.blocks
+    monkeypatch.setattr(IonFile, "blocks", lambda file: blocks(file, rows=777))
     monkeypatch.setattr(module, "_CHUNK_ROWS", 1000)
     monkeypatch.setattr(module, "_SHARD_CHUNKS", 3)
     renamed = source.rename(tmp_path / "b.POS")

@@ -19,7 +19,8 @@ from aptstream.io import write_pos
 from aptstream.io.arrays import CheckedArray, create_array
 from aptstream.io.digest import content_digest
 from aptstream.io.seal import sealed
-from aptstream.points import Box, Range, RangeTable, Sphere
+from aptstream.points import Range, RangeTable
+from aptstream.regions import Box, Sphere
 
 TABLE = RangeTable(
     (

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial import cKDTree
 
 from aptstream.cloud.tree import PointTree
-from aptstream.points import Box, Sphere
+from aptstream.regions import Box, Sphere
 
 # A coarse lattice makes coincident ions and faces that hit coordinates common; floats cover the rest.
 coordinate = st.one_of(st.integers(-3, 3).map(float), st.floats(-5, 5, width=32), st.sampled_from([-1e6, 1e6, 1e-30]))

@@ -8,32 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from aptstream.io.decode import CellSort, decode_pos, range_ions
+from aptstream.io.decode import CellSort, check_ions, decode_pos, range_ions
 
 BITS = hnp.arrays(np.uint32, st.tuples(st.integers(1, 60), st.just(4)))
 
 
 @given(BITS)
 def test_decoding_keeps_every_bit_and_finds_the_first_bad_ion(bits):
-    found = decode_pos(bits.astype(">u4").view("u1").ravel())
+    position, mass = decode_pos(bits.astype(">u4").view("u1").ravel())
     values = bits.view("f4")
-    np.testing.assert_array_equal(found.position.view("u4"), bits[:, :3])
-    np.testing.assert_array_equal(found.mass_to_charge.view("u4"), bits[:, 3])
+    np.testing.assert_array_equal(position.view("u4"), bits[:, :3])
+    np.testing.assert_array_equal(mass.view("u4"), bits[:, 3])
+    found = check_ions(position, mass)
     bad = np.flatnonzero(~(np.abs(values) <= 1e6).all(axis=1))
     assert found.first_bad == (bad[0] if len(bad) else -1)
 
 
 @given(hnp.arrays(np.float32, st.tuples(st.integers(1, 60), st.just(4)), elements=st.floats(-1e6, 1e6, width=32)))
-def test_decoding_finds_the_bounds(values):
-    found = decode_pos(values.astype(">f4").view("u1").ravel())
+def test_checking_finds_the_bounds(values):
+    found = check_ions(values[:, :3], values[:, 3])
     np.testing.assert_array_equal(found.low, values.min(axis=0))
     np.testing.assert_array_equal(found.high, values.max(axis=0))
     assert found.first_bad == -1
 
 
 def test_the_limit_itself_is_allowed():
-    limit = np.array([[1e6, -1e6, 0, 1e6], [np.nextafter(np.float32(1e6), np.inf), 0, 0, 0]], ">f4")
-    assert decode_pos(limit.view("u1").ravel()).first_bad == 1
+    limit = np.array([[1e6, -1e6, 0, 1e6], [np.nextafter(np.float32(1e6), np.inf), 0, 0, 0]], "f4")
+    assert check_ions(limit[:, :3], limit[:, 3]).first_bad == 1
 
 
 def naive_ranging(mass, bounds, indices):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aptstream.cloud import ingest
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError, RangingError
-from aptstream.io import read_pos, write_pos
+from aptstream.io import read_ions, write_pos
 from aptstream.points import Roles
 from aptstream.scan import plan as planning
 from aptstream.scan.plan import MAX_CELLS, MAX_CELLS_WITH_FIELD, ScanPlan, choose_task, measure_planes, plan_scan
@@ -180,7 +180,7 @@ def test_the_planes_are_measured_where_there_are_any(specimen_store, roles):
 
 @pytest.mark.parametrize(("factor", "slope"), [(1.2, 0.0), (0.85, 0.0), (1.0, 0.07)], ids=["deep", "flat", "tilted"])
 def test_planes_of_another_spacing_or_tilt_are_not_those_looked_for(factor, slope, specimen_files, roles, tmp_path):
-    position, mass = read_pos(specimen_files.pos)
+    position, mass = read_ions(specimen_files.pos)
     position = position * np.float32([1, 1, factor])
     position[:, 2] += np.float32(slope) * position[:, 0]
     write_pos(tmp_path / "a.pos", position, mass)

@@ -10,7 +10,7 @@ import pytest
 
 from aptstream.cloud import ingest
 from aptstream.errors import ModelError, StoreError
-from aptstream.io import read_pos, write_pos
+from aptstream.io import read_ions, write_pos
 from aptstream.model.fitting import convert
 from aptstream.model.modelfile import CubeJudge, load_model, save_model, stretched
 from aptstream.model.networks import ImageNet
@@ -29,7 +29,7 @@ TABLE = Alloy().ranges
 @pytest.fixture(scope="module")
 def store(specimen_files, tmp_path_factory):
     """A corner of the specimen, moved to odd coordinates, with a void in which cubes hold too few ions."""
-    position, mass = read_pos(specimen_files.pos)
+    position, mass = read_ions(specimen_files.pos)
     inside = (position < (6, 7, 6)).all(axis=1) & ~(position < (2.5, 4, 6)).all(axis=1)
     folder = tmp_path_factory.mktemp("score")
     write_pos(folder / "a.pos", position[inside] + np.array([-3.3, 10.7, -7.9], "f4"), mass[inside])

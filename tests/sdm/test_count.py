@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from aptstream.errors import PlanError, RangingError
-from aptstream.points import Box, PointCloud, Roles
+from aptstream.points import PointCloud, Roles
+from aptstream.regions import Box
 from aptstream.sdm.count import SdmScan, count_sdm, scan_sdms
 from aptstream.sdm.kernel import INSTRUCTIONS, CellBox
 from aptstream.sdm.window import Channels, SdmWindow, full_image

@@ -8,7 +8,8 @@ import pytest
 
 from aptstream.crystal import Crystal
 from aptstream.errors import StoreError
-from aptstream.points import Box, Roles
+from aptstream.points import Roles
+from aptstream.regions import Box
 from aptstream.sdm import dictionary
 from aptstream.sdm.count import count_sdm
 from aptstream.sdm.dictionary import draw_settings, make_dictionary, open_dictionary, sample_cubes

@@ -7,7 +7,7 @@ import pytest
 
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
-from aptstream.points import Box
+from aptstream.regions import Box
 from aptstream.sdm import matched
 from aptstream.sdm.count import count_sdm, zsdm
 from aptstream.sdm.image import View, network_input

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from aptstream.crystal import Crystal
+from aptstream.io import read_ions
 from aptstream.io.epos import EPOS
-from aptstream.io.pos import read_pos
 from aptstream.simulate import (
     MATERIALS,
     Particles,
@@ -113,7 +113,7 @@ def test_a_plan_is_written_as_it_is_made(tmp_path, ions):
     position = np.concatenate([block.position for block in plan.blocks()])
     mass = np.concatenate([block.mass_to_charge for block in plan.blocks()])
     if ions == "pos":
-        read, read_mass = read_pos(files.pos)
+        read, read_mass = read_ions(files.pos)
     else:
         records = np.fromfile(files.pos, EPOS)
         read = np.stack([records[axis] for axis in "xyz"], axis=1).astype(np.float32)

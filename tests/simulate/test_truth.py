@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aptstream.crystal import Crystal
 from aptstream.errors import FileFormatError
-from aptstream.io.pos import read_pos
+from aptstream.io import read_ions
 from aptstream.io.ranges import read_rrng
 from aptstream.simulate import (
     Distortion,
@@ -94,7 +94,7 @@ def specimen():
 def test_written_ions_and_ranges_read_back_exactly(specimen, tmp_path):
     files = write_specimen(specimen, tmp_path, "al")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["al.pos", "al.rrng", "al.truth.json", "al.truth.npz"]
-    position, mass = read_pos(files.pos)
+    position, mass = read_ions(files.pos)
     assert position.tobytes() == specimen.cloud.position.tobytes()
     assert mass.tobytes() == specimen.cloud.mass_to_charge.tobytes()
     table = read_rrng(files.rrng)
