@@ -287,7 +287,7 @@ BAD = {
     "a missing POS file": ({"file": "missing.pos"}, r"no POS file .*missing\.pos.*Expected.*check"),
     "a file that is no POS file": (
         {"file": "table.txt"},
-        r"table\.txt has the suffix '\.txt'.*Expected a \.pos.*export",
+        r"table\.txt has the suffix '\.txt'.*Expected one of \.pos.*export",
     ),
     "a coordinate that is NaN": (
         {"file": "nan.pos"},
