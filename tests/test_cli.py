@@ -299,7 +299,7 @@ BAD = {
     "ranges without a range": ({"--ranges": "none.rrng"}, r"none\.rrng holds no range.*Expected.*check"),
     "an empty range file": ({"--ranges": "empty.rrng"}, r"empty\.rrng holds no range.*Expected.*check"),
     "a missing range file": ({"--ranges": "missing.rrng"}, r"missing\.rrng cannot be read.*Expected the path"),
-    "a range file of an unknown kind": ({"--ranges": "table.txt"}, r"suffix '\.txt'.*Expected a \.rrng.*export"),
+    "a range file of an unknown kind": ({"--ranges": "table.txt"}, r"suffix '\.txt'.*Expected one of \.rrng.*export"),
     "ranges that range nothing": (
         {"--ranges": "far.rrng"},
         r"none of the 2000 ions of good\.pos.*from 7 to 13\.5 Da, the ranges from 80 to 91 Da.*Expected.*check",
