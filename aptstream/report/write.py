@@ -21,6 +21,7 @@ from aptstream.report.figures import (
     vote_histogram,
 )
 from aptstream.report.html import Page, write_page
+from aptstream.report.spectrum import spectrum_figure
 from aptstream.report.summary import Summary
 from aptstream.report.tables import particle_table, particles_csv
 
@@ -98,6 +99,11 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
     if answer.refined is not None:
         made = "probability that a voxel is ordered, by the nets on the 1 nm grid"
     return {
+        "mass_spectrum": (
+            "Mass spectrum, with the ranges in their colours (pale bands) and the ions they stand for. Grey lies in no "
+            "range; the largest peaks there are marked by their mass-to-charge-state ratio in Da.",
+            spectrum_figure(summary.spectrum),
+        ),
         "cube_probabilities": (
             f"Judgements of the {edge} nm cubes at 1 nm stride: the expected ordered fraction of each.",
             cube_probability_histogram(p[np.isfinite(p)], summary.n_cubes - summary.n_valid, edge_nm=edge),
@@ -135,6 +141,7 @@ def _settings(summary: Summary) -> dict[str, object]:
         "normal to z": crystal.planes_name,
         "host": ", ".join(scan.roles.host),
         "solute": ", ".join(scan.roles.solute),
+        "host and solute": f"guessed: {summary.guess.reason}" if summary.guess is not None else "as given",
         "cubes": f"{edges}, stride 1 nm",
         "particles": summary.answer.rule,
         "control": summary.control,
