@@ -371,7 +371,10 @@ def test_roles_that_nobody_chose_are_guessed_and_the_report_says_so(ran, specime
     assert (answer["host"], answer["solute"], answer["roles_guessed"]) == ("Al", "Li, Mg", True)
     assert "host Al; solute Li, Mg (as one) — guessed: of all atoms" in result.stderr
     assert "give --host and --solute to choose" in " ".join(result.stderr.split())
-    assert "guessed: of all atoms" in (out / "report.html").read_text(encoding="utf-8")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "guessed: of all atoms" in page
+    n_read, n_ranged, n_unranged = (answer[name] for name in ("n_read", "n_ranged", "n_unranged"))
+    assert f"<dd>{n_read:,} = {n_ranged:,} ranged + {n_unranged:,} unranged + 0 rejected</dd>" in page
     assert "guessed" not in (ran[0] / "report.html").read_text(encoding="utf-8")
     assert digest_of(out) == digest_of(ran[0])
     result = call("scan", out / "points.zarr", "--out", tmp_path / "scan.zarr", "--workers", 0)

@@ -197,7 +197,6 @@ class Summary:
         counts, found = self.store.species_counts(), self.answer.found
         rows = [
             ("ions", f"{self.store.n_ions:,}"),
-            ("ions read", str(balance(self.store))),
             ("unranged", f"{counts['unranged'] / self.store.n_ions:.2%}"),
             ("largest unranged peak", str(self.unranged_peaks[0]) if self.unranged_peaks else "none"),
             ("volume of all cells", f"{' × '.join(str(n) for n in self.scan.shape)} nm"),

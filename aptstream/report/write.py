@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream import __version__
+from aptstream.cloud.ranging import balance
 from aptstream.grid.composition import atomic_percent
 from aptstream.grid.files import save_grid
 from aptstream.io.vtk import write_vti
@@ -99,11 +100,6 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
     if answer.refined is not None:
         made = "probability that a voxel is ordered, by the nets on the 1 nm grid"
     return {
-        "mass_spectrum": (
-            "Mass spectrum, with the ranges in their colours (pale bands) and the ions they stand for. Grey lies in no "
-            "range; the largest peaks there are marked by their mass-to-charge-state ratio in Da.",
-            spectrum_figure(summary.spectrum),
-        ),
         "cube_probabilities": (
             f"Judgements of the {edge} nm cubes at 1 nm stride: the expected ordered fraction of each.",
             cube_probability_histogram(p[np.isfinite(p)], summary.n_cubes - summary.n_valid, edge_nm=edge),
@@ -127,6 +123,11 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
         "sizes": (
             "Sizes of the particles: radius of the sphere of equal volume.",
             size_distribution(answer.found.radius_nm, truth),
+        ),
+        "mass_spectrum": (
+            "Mass spectrum, with the ranges in their colours (pale bands) and the ions they stand for. Grey lies in no "
+            "range; the largest peaks there are marked by their mass-to-charge-state ratio in Da.",
+            spectrum_figure(summary.spectrum),
         ),
     }
 
@@ -153,6 +154,7 @@ def _provenance(summary: Summary) -> dict[str, object]:
     source, table = summary.store.attrs["source"], summary.store.attrs["range_file"]
     return {
         "ions": f"{source['name']}, {source['size']:,} bytes, sha256 {source['sha256']}",
+        "ions read": balance(summary.store),
         "ranges": f"{table['name']}, sha256 {table['sha256']}" if table else "given as a table",
         "point store": summary.scan.attrs["store_digest"],
         "scan": summary.scan.digest(),
