@@ -100,3 +100,22 @@ def test_a_peak_is_told_in_words(share, said):
     from aptstream.cloud.spectrum import Peak
 
     assert str(Peak(18.0249, 5, share)) == f"18.02 Da, {said} of all ions"
+
+
+def test_what_lies_under_a_peak_is_not_part_of_it():
+    counts = np.full(40_000, 5000)
+    counts[1795:1806] += (600 * np.exp(-0.5 * (np.arange(-5, 6) / 2) ** 2)).astype(int)
+    (peak,) = unranged_peaks(MassSpectrum(0.01, counts, np.where(np.arange(40_000) < 2000, counts, 0), 0, TABLE))
+    assert peak.mass_da == pytest.approx(18.005, abs=0.011)
+    assert peak.n_ions == pytest.approx(counts[1795:1806].sum() - 11 * 5000, rel=0.15)
+
+
+@pytest.mark.parametrize(("bounds", "cut"), [((18.12, 19), 362), ((17, 18.13), 362)])
+def test_a_flank_that_a_bound_cuts_within_a_bin_is_no_peak(bounds, cut):
+    # The bin of the bound holds fewer unranged ions than its neighbour: seen alone it would be the far side of a peak.
+    unranged = np.zeros(8000, np.int64)
+    side = range(cut - 3, cut) if bounds[0] > 18 else range(cut + 3, cut, -1)
+    unranged[list(side)] = 50, 400, 3000
+    unranged[cut] = 900
+    table = RangeTable((Range(*bounds, (("O", 1),)),))
+    assert unranged_peaks(MassSpectrum(0.05, 2 * unranged, unranged, 0, table)) == ()
