@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aptstream.cloud.ingest import ingest as ingest
     from aptstream.cloud.planes import plane_signal as plane_signal
+    from aptstream.cloud.ranging import guess_roles as guess_roles
+    from aptstream.cloud.spectrum import MassSpectrum as MassSpectrum
+    from aptstream.cloud.spectrum import mass_spectrum as mass_spectrum
+    from aptstream.cloud.spectrum import unranged_peaks as unranged_peaks
     from aptstream.cloud.store import PointStore as PointStore
     from aptstream.cloud.store import open_store as open_store
     from aptstream.cloud.tree import PointTree as PointTree
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from aptstream.io.ions import read_ions as read_ions
     from aptstream.io.pos import write_pos as write_pos
     from aptstream.io.ranges import read_ranges as read_ranges
+    from aptstream.io.rrng import write_rrng as write_rrng
     from aptstream.model.bootstrap import Score as Score
     from aptstream.model.calibration import reliability as reliability
     from aptstream.model.calibration import uncertainty as uncertainty
@@ -68,6 +73,7 @@ if TYPE_CHECKING:
     from aptstream.points import Roles as Roles
     from aptstream.regions import Box as Box
     from aptstream.regions import Sphere as Sphere
+    from aptstream.report.spectrum import spectrum_figure as spectrum_figure
     from aptstream.report.summary import Summary as Summary
     from aptstream.report.write import report as report
     from aptstream.scan.lazy import scan as scan
@@ -117,6 +123,8 @@ __version__ = "0.1.0"
 _ROOMS = {
     "cloud": ("PointStore", "ingest", "open_store"),
     "cloud.planes": ("plane_signal",),
+    "cloud.ranging": ("guess_roles",),
+    "cloud.spectrum": ("MassSpectrum", "mass_spectrum", "unranged_peaks"),
     "cloud.tree": ("PointTree",),
     "cluster": ("local_client",),
     "crystal": ("Crystal",),
@@ -129,7 +137,7 @@ _ROOMS = {
     "grid.evaluate": ("Evaluation", "evaluate_grid", "evaluate_run"),
     "grid.files": ("open_grid", "save_grid"),
     "grid.vote": ("vote",),
-    "io": ("open_ions", "read_ions", "read_ranges", "write_pos"),
+    "io": ("open_ions", "read_ions", "read_ranges", "write_pos", "write_rrng"),
     "model.bootstrap": ("Score",),
     "model.calibration": ("reliability", "uncertainty"),
     "model.curves": ("judge_voxels", "voxel_scores"),
@@ -143,6 +151,7 @@ _ROOMS = {
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Sphere"),
     "report": ("Summary", "report"),
+    "report.spectrum": ("spectrum_figure",),
     "scan": ("ScanStore", "open_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),
     "sdm.darkfield": ("dark_field", "order_field"),

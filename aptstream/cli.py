@@ -28,6 +28,7 @@ from aptstream.cli_parts import (
     stdout,
     verb,
 )
+from aptstream.cli_ranges import add_range_verbs
 from aptstream.cli_simulate import simulate
 from aptstream.display import StageDisplay, say_decisions, show_evaluation, show_facts, show_summary, write_json
 
@@ -41,6 +42,7 @@ export_app = typer.Typer(no_args_is_help=True, help="Write a result in a form th
 app.add_typer(export_app, name="export")
 app.add_typer(model_app, name="model")
 add_verbs(app)
+add_range_verbs(app)
 
 
 def _in_a_folder(path: Path | None) -> Path | None:
@@ -50,9 +52,11 @@ def _in_a_folder(path: Path | None) -> Path | None:
     return path
 
 
-Ranges = Annotated[Path, typer.Option("--ranges", help="Range file (.rrng).")]
-Host = Annotated[str, typer.Option("--host", help="Species of the matrix, such as Al.")]
-Solute = Annotated[str, typer.Option("--solute", help="Species that order, such as Li,Mg: they count as one.")]
+Ranges = Annotated[Path, typer.Option("--ranges", help="Range file (.rrng, .rng, .env).")]
+Host = Annotated[str | None, typer.Option("--host", help="Species of the matrix, such as Al. Default: guessed.")]
+Solute = Annotated[
+    str | None, typer.Option("--solute", help="Species that order, such as Li,Mg: they count as one. Default: guessed.")
+]
 ModelName = Annotated[str, typer.Option("--model", help="Name of a shipped model, or path of an .aptmodel file.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", min=0, help="Worker processes; 0 = none. Default: one a core.")
@@ -109,9 +113,9 @@ def demo(
 def run(
     file: Annotated[Path, typer.Argument(help="Ions (.pos).")],
     ranges: Ranges,
-    host: Host,
-    solute: Solute,
     out: Annotated[Path, typer.Option(help="Output folder; must not exist, or be empty.")],
+    host: Host = None,
+    solute: Solute = None,
     model: ModelName = "order",
     structure: Structure = None,
     a_nm: LatticeParameter = None,
@@ -160,9 +164,9 @@ def ingest(
 @verb
 def scan(
     store: Annotated[Path, typer.Argument(help="Point store.")],
-    host: Host,
-    solute: Solute,
     out: Annotated[Path, typer.Option(help="Scan to make.")],
+    host: Host = None,
+    solute: Solute = None,
     model: ModelName = "order",
     structure: Structure = None,
     a_nm: LatticeParameter = None,
@@ -174,11 +178,16 @@ def scan(
     Example: `aptstream scan R5096.zarr --host Al --solute Li,Mg --out R5096-scan.zarr`
     """
     from aptstream.cloud import open_store
+    from aptstream.cloud.ranging import explain_roles
     from aptstream.scan import run_scan
 
     with StageDisplay(stderr) as stages:
         points, roles, judges = open_store(store), _roles(host, solute), model_for(model, structure, a_nm, pole)
         say_decisions(stderr, judges, roles)
+        if roles is None:
+            guess = explain_roles(points.species_counts(), points.ranges)
+            stages.note(str(guess))
+            roles = guess.roles
         with _cluster(workers, stages) as client:
             stages.begin("scan")
             run_scan(points, judges, roles, out=out, client=client, progress=stages)
@@ -282,10 +291,15 @@ def evaluate(
     show_evaluation(stdout, evaluation_of(path, truth, seed), json_to)
 
 
-def _roles(host: str, solute: str) -> Roles:
-    """Split the lists of species."""
+def _roles(host: str | None, solute: str | None) -> Roles | None:
+    """Split the lists of species; nothing where they are to be guessed."""
     from aptstream.points import Roles
 
+    if host is None and solute is None:
+        return None
+    if host is None or solute is None:
+        missing = "--host" if host is None else "--solute"
+        raise typer.BadParameter("give both host and solute, or neither to have them guessed", param_hint=missing)
     hosts, solutes = (tuple(name.strip() for name in names.split(",") if name.strip()) for names in (host, solute))
     return Roles(hosts, solutes)
 

@@ -18,7 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from aptstream.grid.evaluate import Evaluation
     from aptstream.model.modelfile import Model
-    from aptstream.points import Roles
+    from aptstream.points import RangeTable, Roles
     from aptstream.report import Summary
 
 
@@ -87,6 +87,11 @@ class StageDisplay:
         self._last = (unit, total)
         self._bars.update(self._task or TaskID(0), description=name, completed=done, total=total, rate=rate)
 
+    def note(self, text: str) -> None:
+        """Say what was decided on the way, after the stage that led to it."""
+        self.finish()
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def finish(self) -> None:
         """End the stage that runs and say how long it took."""
         if self._task is None:
@@ -108,12 +113,15 @@ def _short(number: float) -> str:
     return f"{number:.3g}"
 
 
-def say_decisions(console: Console, model: Model, roles: Roles) -> None:
+def say_decisions(console: Console, model: Model, roles: Roles | None) -> None:
     """Say what was decided for the user, before the work starts."""
     crystal = model.crystal
+    chosen = "host and solute to be guessed from the ions"
+    if roles is not None:
+        chosen = f"host {', '.join(roles.host)}; solute {', '.join(roles.solute)} (as one)"
     console.print(
         f"model {model.name}: {crystal.label} in {crystal.structure.parent}, a = {crystal.a_nm:g} nm, "
-        f"{crystal.planes_name} normal to z; host {', '.join(roles.host)}; solute {', '.join(roles.solute)} (as one)",
+        f"{crystal.planes_name} normal to z; {chosen}",
         highlight=False,
         markup=False,
     )
@@ -128,6 +136,20 @@ def show_facts(console: Console, facts: dict[str, Any]) -> None:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         table.add_row(escape(str(name)), escape(text))
     console.print(table)
+
+
+def show_ranges(console: Console, table: RangeTable) -> None:
+    """Show the ranges as a table, in the colours of the file."""
+    shown = Table(box=None, pad_edge=False, header_style="dim")
+    shown.add_column("ion")
+    for heading in ("from (Da)", "to (Da)", "volume (nm³)"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    shown.add_column("colour")
+    for r in table.ranges:
+        colour = f"[#{r.colour}]■[/] {r.colour}" if r.colour else ""
+        volume = f"{r.volume_nm3:.5f}" if r.volume_nm3 else ""
+        shown.add_row(escape(r.ion), f"{r.low_da:.4f}", f"{r.high_da:.4f}", volume, colour)
+    console.print(shown)
 
 
 def show_summary(summary: Summary, folder: Path, seconds: dict[str, float], json_to: Path | None) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aptstream.cloud import open_store
+from aptstream.cloud.ranging import balance
 from aptstream.errors import FileFormatError, StoreError
 from aptstream.grid.files import FORMAT as GRID
 from aptstream.grid.files import open_grid
@@ -13,7 +14,7 @@ from aptstream.grid.refine import refiner_of
 from aptstream.io import read_ions
 from aptstream.io.arrays import load_metadata
 from aptstream.io.digest import file_sha256
-from aptstream.io.ranges import read_ranges
+from aptstream.io.ranges import READERS, read_ranges
 from aptstream.model.evaluate import evaluate
 from aptstream.model.modelfile import SUFFIX, Model, load_model
 from aptstream.model.refiner_training import score_refiner
@@ -69,7 +70,7 @@ def describe(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        POS or RRNG file, model file, point store, scan, grid, dictionary, or output folder; of any other file its size
+        POS or range file, model file, point store, scan, grid, dictionary, or output folder; of any other file its size
         and digest are told.
 
     Returns
@@ -84,7 +85,7 @@ def describe(path: Path) -> dict[str, Any]:
     """
     readers = {
         ".pos": _pos,
-        ".rrng": _ranges,
+        **dict.fromkeys(READERS, _ranges),
         SUFFIX: lambda p: describe_model(load_model(p)),
         POINTS: _points,
         SCAN: _scan,
@@ -282,6 +283,7 @@ def _points(path: Path) -> dict[str, Any]:
         "kind": "point store",
         "source": store.attrs["source"]["name"],
         "ions": store.n_ions,
+        "ions read": str(balance(store)),
         **dict(zip("xyz", box, strict=True)),
         **percent,
         "sha256": store.attrs["content_digest"],

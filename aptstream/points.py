@@ -17,6 +17,9 @@ from aptstream.errors import RangingError
 
 FloatArray = npt.NDArray[np.float32]
 
+#: Element symbols and how many of each, such as ``(("Cr", 1), ("O", 2))``.
+Atoms = tuple[tuple[str, int], ...]
+
 #: The role of an ion in an SDM: 0 host, 1 solute, 2 neither (not counted).
 HOST, SOLUTE, NEITHER = 0, 1, 2
 
@@ -30,23 +33,26 @@ class Range:
     low_da, high_da : float
         Bounds in Da, inclusive below, exclusive above.
     atoms : tuple of (str, int)
-        Element symbols and how many of each, such as ``(("Cr", 1), ("O", 2))``.
+        Element symbols and how many of each, such as ``(("Cr", 1), ("O", 2))``; empty where they are not known.
     volume_nm3 : float
         Ionic volume in nm³; 0 where the file gives none.
     colour : str
         Six hexadecimal digits, or an empty string where the file gives none.
+    name : str
+        What an ion without known atoms is called, such as ``Hyd``; empty where `atoms` say it.
     """
 
     low_da: float
     high_da: float
-    atoms: tuple[tuple[str, int], ...]
+    atoms: Atoms
     volume_nm3: float = 0.0
     colour: str = ""
+    name: str = ""
 
     @property
     def ion(self) -> str:
         """Name of the ion, such as ``CrO2``."""
-        return "".join(symbol + (str(count) if count > 1 else "") for symbol, count in self.atoms)
+        return self.name or "".join(symbol + (str(count) if count > 1 else "") for symbol, count in self.atoms)
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class RangeTable:
     Raises
     ------
     RangingError
-        If there is no range, if bounds are swapped, or if two ranges overlap.
+        If there is no range, if bounds are swapped, if two ranges overlap, or if a range names no ion.
 
     Examples
     --------
@@ -98,6 +104,11 @@ class RangeTable:
                     f"The range of {r.ion} runs from {r.low_da} to {r.high_da} Da: "
                     f"the lower bound must be at least 0 and below the upper one."
                 )
+            if bool(r.atoms) == bool(r.name) or r.name == "unranged":
+                raise RangingError(
+                    f"The range from {r.low_da} to {r.high_da} Da has the atoms {r.atoms} and the name '{r.name}': "
+                    f"it needs either atoms, or a name other than 'unranged'."
+                )
         for a, b in pairwise(ordered):
             if b.low_da < a.high_da:
                 raise RangingError(
@@ -117,8 +128,8 @@ class RangeTable:
         return np.array([self.species.index(r.ion) for r in self.ranges], dtype=np.uint8)
 
     @property
-    def atoms(self) -> dict[str, tuple[tuple[str, int], ...]]:
-        """Atoms of each species: ``{"CrO2": (("Cr", 1), ("O", 2)), …}``."""
+    def atoms(self) -> dict[str, Atoms]:
+        """Atoms of each species: ``{"CrO2": (("Cr", 1), ("O", 2)), …}``; none of those that have only a name."""
         return {r.ion: r.atoms for r in self.ranges}
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aptstream.cloud import ingest
+from aptstream.cloud.ranging import RolesGuess, explain_roles
 from aptstream.cloud.store import PointStore
 from aptstream.errors import StoreError
 from aptstream.grid import compare_with_truth, find
@@ -34,6 +35,9 @@ class Stages(Progress, Protocol):
     def begin(self, stage: str) -> None:
         """Start a stage."""
 
+    def note(self, text: str) -> None:
+        """Say what was decided on the way."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -43,8 +47,8 @@ class Question:
     ----------
     ions, ranges : Path
         The file of ions and the range file.
-    roles : Roles
-        Host and solute species.
+    roles : Roles or None
+        Host and solute species; guessed once the ions are known where they are not given.
     model : Model
         What judges.
     truth : Particles, optional
@@ -55,7 +59,7 @@ class Question:
 
     ions: Path
     ranges: Path
-    roles: Roles
+    roles: Roles | None
     model: Model
     truth: Particles | None = None
     cut: Cut | None = None
@@ -77,6 +81,8 @@ class Conclusion:
         For simulated specimens: what is really there.
     cut : Cut, optional
         A fixed cut in place of the model's rule.
+    guess : RolesGuess, optional
+        Where the roles of the scan were guessed: why so.
     """
 
     scan: ScanStore
@@ -84,6 +90,7 @@ class Conclusion:
     model: Model
     truth: Particles | None = None
     cut: Cut | None = None
+    guess: RolesGuess | None = None
 
 
 def next_free(name: str) -> Path:
@@ -110,10 +117,14 @@ def check_question(question: Question) -> None:
     PlanError
         If the order of the crystal does not show along its pole.
     RangingError
-        If the range file is wrong, or a role names a species that it has not.
+        If the range file is wrong, a role names a species that it has not, or no roles can be guessed from it.
     """
     check_crystal(question.model.crystal)
-    question.roles.of(read_ranges(question.ranges).species)
+    table = read_ranges(question.ranges)
+    if question.roles is None:
+        explain_roles(dict.fromkeys(table.species, 1), table)
+    else:
+        question.roles.of(table.species)
     open_ions(question.ions)
 
 
@@ -194,9 +205,15 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
     """
     stages.begin("ingest")
     store = ingest(question.ions, ranges=question.ranges, out=out / "points.zarr", progress=stages)
+    roles, guess = question.roles, None
+    if roles is None:
+        guess = explain_roles(store.species_counts(), store.ranges)
+        roles = guess.roles
+        stages.note(str(guess))
     stages.begin("scan")
-    scan = run_scan(store, question.model, question.roles, out=out / "scan.zarr", client=client, progress=stages)
-    return conclude(Conclusion(scan, store, question.model, question.truth, question.cut), out=out, stages=stages)
+    scan = run_scan(store, question.model, roles, out=out / "scan.zarr", client=client, progress=stages)
+    job = Conclusion(scan, store, question.model, question.truth, question.cut, guess)
+    return conclude(job, out=out, stages=stages)
 
 
 def conclude(job: Conclusion, *, out: Path, stages: Stages) -> Summary:
@@ -224,6 +241,6 @@ def conclude(job: Conclusion, *, out: Path, stages: Stages) -> Summary:
     answer = find(job.scan, job.store, job.model, stages, cut=job.cut)
     comparison = compare_with_truth(answer.found, job.truth) if job.truth is not None else None
     stages.begin("report")
-    summary = Summary(answer, job.scan, job.store, job.model, comparison)
+    summary = Summary(answer, job.scan, job.store, job.model, comparison, job.guess)
     report(summary, out)
     return summary

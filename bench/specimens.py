@@ -17,7 +17,7 @@ from scipy.ndimage import map_coordinates
 
 from aptstream.grid.truth import TrueVolumes, reach_of
 from aptstream.io import write_pos
-from aptstream.io.ranges import write_rrng
+from aptstream.io.rrng import write_rrng
 
 #: Distance in nm that is kept between particles, and points per voxel edge at which the truth is sampled.
 GAP_NM, SUB = 0.8, 5

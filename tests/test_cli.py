@@ -77,7 +77,11 @@ def test_a_run_says_one_json_object_on_stdout_and_the_rest_on_stderr(ran):
         *("n_ions", "n_cubes", "n_cubes_judged", "n_particles", "mean_radius_nm", "volume_fraction"),
         *("number_density_per_m3", "plane_signal", "answer", "seconds", "report"),
         *("n_false_expected", "false_volume_expected", "control_floor", "n_uncertain"),
+        *("n_read", "n_ranged", "n_unranged", "n_rejected", "unranged_peak_da", "unranged_peak_share"),
+        *("host", "solute", "roles_guessed"),
     } == set(answer)
+    assert answer["n_read"] == answer["n_ranged"] + answer["n_unranged"] + answer["n_rejected"]
+    assert (answer["host"], answer["solute"], answer["roles_guessed"]) == ("Al", "Li, Mg", False)
     assert answer["n_cubes"] == 15 * 15 * 17
     assert answer["n_particles"] > 3
     assert 1.5 < answer["mean_radius_nm"] < 3.5
@@ -93,7 +97,7 @@ def test_a_run_writes_every_promised_file_and_nothing_half(ran):
     names = {path.name for path in out.iterdir()}
     assert names == {"points.zarr", "scan.zarr", "grid.zarr", "grid.vti", "particles.csv", "report.html", "figures"}
     figures = {path.name for path in (out / "figures").iterdir()}
-    stems = {"cube_probabilities", "voxel_votes", "order_slices", "sizes"}
+    stems = {"mass_spectrum", "cube_probabilities", "voxel_votes", "order_slices", "sizes"}
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
     assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert not list(out.rglob(".*"))
@@ -299,7 +303,7 @@ BAD = {
     "ranges without a range": ({"--ranges": "none.rrng"}, r"none\.rrng holds no range.*Expected.*check"),
     "an empty range file": ({"--ranges": "empty.rrng"}, r"empty\.rrng holds no range.*Expected.*check"),
     "a missing range file": ({"--ranges": "missing.rrng"}, r"missing\.rrng cannot be read.*Expected the path"),
-    "a range file of an unknown kind": ({"--ranges": "table.txt"}, r"suffix '\.txt'.*Expected a \.rrng.*export"),
+    "a range file of an unknown kind": ({"--ranges": "table.txt"}, r"suffix '\.txt'.*Expected one of \.rrng.*export"),
     "ranges that range nothing": (
         {"--ranges": "far.rrng"},
         r"none of the 2000 ions of good\.pos.*from 7 to 13\.5 Da, the ranges from 80 to 91 Da.*Expected.*check",
@@ -358,6 +362,91 @@ def test_bad_input_ends_with_one_message_and_leaves_what_was_there(case, inputs,
         open_store(tmp_path / "out" / "points.zarr").verify()
 
 
+def test_roles_that_nobody_chose_are_guessed_and_the_report_says_so(ran, specimen, tmp_path):
+    out = tmp_path / "out"
+    given = (specimen / "specimen.pos", "--ranges", specimen / "specimen.rrng", "--out", out)
+    result = call("run", *given, "--workers", 0, "--json", "-")
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert (answer["host"], answer["solute"], answer["roles_guessed"]) == ("Al", "Li, Mg", True)
+    assert "host Al; solute Li, Mg (as one) — guessed: of all atoms" in result.stderr
+    assert "give --host and --solute to choose" in " ".join(result.stderr.split())
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "guessed: of all atoms" in page
+    n_read, n_ranged, n_unranged = (answer[name] for name in ("n_read", "n_ranged", "n_unranged"))
+    assert f"<dd>{n_read:,} = {n_ranged:,} ranged + {n_unranged:,} unranged + 0 rejected</dd>" in page
+    assert "guessed" not in (ran[0] / "report.html").read_text(encoding="utf-8")
+    assert digest_of(out) == digest_of(ran[0])
+    result = call("scan", out / "points.zarr", "--out", tmp_path / "scan.zarr", "--workers", 0)
+    assert result.exit_code == 0, result.output
+    assert "solute Li, Mg (as one) — guessed" in result.stderr
+    assert digest_of(tmp_path / "scan.zarr") == digest_of(ran[0] / "scan.zarr")
+
+
+def test_roles_that_cannot_be_guessed_are_refused_before_any_work(inputs, tmp_path):
+    write_rrng(tmp_path / "one.rrng", RangeTable((Range(13.2, 13.8, (("Al", 1),)), Range(1, 2, (("H", 1),)))))
+    given = (inputs / "good.pos", "--ranges", tmp_path / "one.rrng", "--out", tmp_path / "out")
+    message = r"cannot be guessed: found ions of Al, H.*Choose --host and --solute from the species: Al, H\."
+    assert_one_message(call("run", *given, "--workers", 0), message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_ingest_accounts_for_every_ion(specimen, tmp_path):
+    said = done("ingest", specimen / "specimen.pos", "--ranges", specimen / "specimen.rrng", "--out", tmp_path / "p")
+    (row,) = (line for line in said.splitlines() if line.startswith("ions read"))
+    n_read, n_ranged, n_unranged, n_rejected = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+", row))
+    assert n_read == n_ranged + n_unranged + n_rejected == (specimen / "specimen.pos").stat().st_size // 16
+    assert n_unranged > 0 == n_rejected
+
+
+def test_ranges_are_shown_checked_and_converted(tmp_path):
+    ions = "3 4\nAluminium\nAl 0.2 1 1\nO\nO 0 0 1\nnoise\nHyd 1 1 1\n--- Al O Hyd\n"
+    (tmp_path / "a.rng").write_text(ions + ". 1 3 0 0 1\n. 13 14 1 0 0\n. 15.9 16.1 0 1 0\n. 70 71 2 1 0\n")
+    result = call("ranges", tmp_path / "a.rng", "--to", tmp_path / "a.rrng")
+    assert result.exit_code == 0, result.output
+    assert "4 ranges of 4 ions from 1 to 71 Da, without overlap" in result.stdout
+    for words in (r"Al +13\.0000 +14\.0000 +■ 33FFFF", r"Al2O +70\.0000", r"Hyd +1\.0000"):
+        assert re.search(words, result.stdout)
+    assert "the atoms of Hyd are not known" in result.stderr
+    assert done("ranges", tmp_path / "a.rrng") == result.stdout
+    (tmp_path / "bad.rng").write_text(ions + ". 1 3 0 0 1\n. 2 14 1 0 0\n. 15.9 16.1 0 1 0\n. 16 71 2 1 0\n")
+    message = r"bad\.rng is wrong in line 10: .*overlaps that of Hyd.*in line 9 \(and so in line 12\).*Correct the line"
+    assert_one_message(call("ranges", tmp_path / "bad.rng"), message)
+
+
+def test_a_range_file_of_any_format_gives_the_same_store(specimen, tmp_path):
+    peaks = (("Al", 13.49), ("Li", 7.02), ("Mg", 11.99))
+    columns = ("1 0 0", "0 1 0", "0 0 1")
+    rows = [f". {m - 0.3!r} {m + 0.3!r} {column}" for (_, m), column in zip(peaks, columns, strict=True)]
+    head = [line for name, _ in peaks for line in (name, name)]
+    (tmp_path / "a.rng").write_text("\n".join(["3 3", *head, "--- Al Li Mg", *rows]))
+    env = ["Rev_2.0", "3 3", "Al", "Li", "Mg", *(f"{name} {m - 0.3!r} {m + 0.3!r}" for name, m in peaks)]
+    (tmp_path / "a.env").write_text("\n".join(env))
+    digests = set()
+    for ranges in (specimen / "specimen.rrng", tmp_path / "a.rng", tmp_path / "a.env"):
+        done("ingest", specimen / "specimen.pos", "--ranges", ranges, "--out", tmp_path / f"{ranges.suffix[1:]}.zarr")
+        digests.add(digest_of(tmp_path / f"{ranges.suffix[1:]}.zarr"))
+    assert len(digests) == 1
+
+
+def test_the_mass_spectrum_is_drawn_and_its_unranged_peaks_named(tmp_path):
+    rng = np.random.default_rng(1)
+    mass = np.concatenate([rng.normal(13.5, 0.02, 4000), rng.normal(7, 0.02, 500), rng.normal(18.02, 0.02, 500)])
+    write_pos(tmp_path / "a.pos", rng.random((5000, 3)) * 5, mass)
+    write_rrng(tmp_path / "a.rrng", RangeTable((Range(13.2, 13.8, (("Al", 1),)), Range(6.7, 7.3, (("Li", 1),)))))
+    done("ingest", tmp_path / "a.pos", "--ranges", tmp_path / "a.rrng", "--out", tmp_path / "points.zarr")
+    said = done("spectrum", tmp_path / "points.zarr")
+    assert "5,000 = 4,500 ranged + 500 unranged + 0 rejected" in said
+    assert re.search(r"unranged peak 1 +18\.0\d Da, (9\.\d|10) % of all ions", said)
+    for name, begin in (("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml"), ("a.csv", b"low_da,ions,")):
+        done("spectrum", tmp_path, "--to", tmp_path / name)  # the folder of a run holds such a store
+        assert (tmp_path / name).read_bytes().startswith(begin)
+    table = np.loadtxt(tmp_path / "a.csv", delimiter=",", skiprows=1)
+    assert table.shape == (40_000, 3)
+    assert table[:, 1:].sum(axis=0).tolist() == [5000, 500]
+    assert table[table[:, 2] > 0, 0].min() == pytest.approx(18, abs=0.2)
+
+
 @pytest.mark.parametrize("missing", ["--ranges", "--host", "--solute", "--out"])
 def test_a_missing_option_is_wrong_usage(missing, inputs, tmp_path):
     given = {"--ranges": inputs / "good.rrng", "--host": "Al", "--solute": "Li", "--out": tmp_path / "out"}
@@ -402,6 +491,11 @@ def test_a_missing_option_is_wrong_usage(missing, inputs, tmp_path):
         (("train", "missing.zarr", "--out", "m.aptmodel", "--folds", "1"), 1, r"folds.*found"),
         (("train", "missing.zarr", "--out", "m.aptmodel", "--split", "half"), 1, r"specimen or image, found 'half'"),
         (("model", "show", "nonsense"), 1, r"no shipped model"),
+        (("ranges", "missing.rng"), 1, r"missing\.rng cannot be read"),
+        (("ranges", "table.txt"), 1, r"suffix '\.txt'.*one of \.rrng, \.rng, \.env"),
+        (("ranges", "good.rrng", "--to", "a.rng"), 2, r"ends in \.rrng"),
+        (("spectrum", "missing.zarr"), 1, r"no point store missing\.zarr"),
+        (("spectrum", "missing.zarr", "--to", "a.jpg"), 2, r"ends in one of \.png"),
         (("nonsense",), 2, r"No such command 'nonsense'"),
         (("run", "good.pos", "--workers", "-1"), 2, r"--workers"),
     ],

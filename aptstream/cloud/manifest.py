@@ -113,7 +113,8 @@ def read_manifest(store: Path) -> tuple[Manifest, dict[str, Any]]:
 
 def _as_json(r: Range) -> list[Any]:
     atoms = [[symbol, int(count)] for symbol, count in r.atoms]
-    return [float(r.low_da), float(r.high_da), atoms, float(r.volume_nm3), r.colour]
+    # Only ions without known atoms have a name of their own.
+    return [float(r.low_da), float(r.high_da), atoms, float(r.volume_nm3), r.colour, *([r.name] if r.name else [])]
 
 
 def _rebuild(attributes: dict[str, Any]) -> Manifest:
@@ -126,8 +127,9 @@ def _rebuild(attributes: dict[str, Any]) -> Manifest:
                 tuple(_atom(*atom) for atom in atoms),
                 _number(volume),
                 str(colour),
+                *map(str, name),
             )
-            for low, high, atoms, volume, colour in attributes["ranges"]
+            for low, high, atoms, volume, colour, *name in attributes["ranges"]
         )
     )
     ox, oy, oz = (_number(value) for value in attributes["origin_nm"])

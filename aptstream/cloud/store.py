@@ -262,6 +262,22 @@ class PointStore:
             raise self._damaged("array 'species' holds an unknown index")
         return dict(zip(self.species_names, counts.tolist(), strict=False))
 
+    def blocks(self, *names: str) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        """Walk through the rows of some arrays side by side, a million at a time.
+
+        Parameters
+        ----------
+        *names : str
+            Such as ``"mass_to_charge"`` and ``"species"``.
+
+        Yields
+        ------
+        tuple of ndarray
+            One block of each, in stored order.
+        """
+        for start in range(0, self.n_ions, STREAM_ROWS):
+            yield tuple(self._arrays[name][start : start + STREAM_ROWS] for name in names)
+
     def digest(self) -> str:
         """Hash what the store means: its arrays and the attributes that define them, not how it is laid out.
 

@@ -1,8 +1,9 @@
-"""Bytes in, bytes out: ions (POS), ranges (RRNG), grids (VTK), checked Zarr arrays, digests."""
+"""Bytes in, bytes out: ions (POS), ranges (RRNG, RNG, ENV), grids (VTK), checked Zarr arrays, digests."""
 
 from aptstream.io.ions import IonBlock, IonFile, open_ions, read_ions
 from aptstream.io.pos import write_pos
-from aptstream.io.ranges import read_ranges, read_rrng, write_rrng
+from aptstream.io.ranges import read_ranges
+from aptstream.io.rrng import read_rrng, write_rrng
 from aptstream.io.vtk import write_vti
 
 __all__ = [

@@ -10,6 +10,14 @@ Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
 #: Symbols of the elements 1 to 118.
 SYMBOLS = frozenset(_TABLE.split())
 
+#: What is neither a metal nor a semimetal.
+NON_METALS = frozenset(
+    ["H", "He", "C", "N", "O", "F", "Ne", "P", "S", "Cl", "Ar", "Se", "Br", "Kr", "I", "Xe", "Rn", "Ts", "Og"]
+)
+
+#: What comes from the chamber rather than from a specimen, whatever it is made of.
+RESIDUAL_GASES = frozenset(["H", "He", "Ne", "Ar", "Kr", "Xe", "Rn"])
+
 
 def read_formula(text: str) -> tuple[tuple[str, int], ...] | None:
     """Read a sum formula such as ``CrO2``.

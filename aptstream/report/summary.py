@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from aptstream.cloud.ranging import RolesGuess, balance
+from aptstream.cloud.spectrum import MassSpectrum, Peak, mass_spectrum, unranged_peaks
 from aptstream.cloud.store import PointStore
 from aptstream.grid.answer import Answer
 from aptstream.grid.compare import Comparison
@@ -18,6 +21,9 @@ from aptstream.sdm.planes import Planes
 
 #: Recall is stated for particles of at least this true radius.
 RECALL_RADIUS_NM = 2.0
+
+#: Warn of more unranged ions than this share of all, and of a single unranged peak that holds so many.
+MANY_UNRANGED, LARGE_PEAK = 0.1, 0.005
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Summary:
         What judged them.
     truth : Comparison, optional
         For simulated specimens: how well the particles were found.
+    guess : RolesGuess, optional
+        Where nobody chose host and solute: why these.
     """
 
     answer: Answer
@@ -43,6 +51,17 @@ class Summary:
     store: PointStore
     model: Model
     truth: Comparison | None = None
+    guess: RolesGuess | None = None
+
+    @cached_property
+    def spectrum(self) -> MassSpectrum:
+        """The mass spectrum."""
+        return mass_spectrum(self.store)
+
+    @cached_property
+    def unranged_peaks(self) -> tuple[Peak, ...]:
+        """Peaks that no range holds, largest first."""
+        return unranged_peaks(self.spectrum)
 
     @property
     def planes(self) -> Planes:
@@ -129,9 +148,19 @@ class Summary:
             notes.append(
                 f"{uncertain} of {len(found)} particles are uncertain: the order nowhere in them reaches {CERTAIN:g}."
             )
-        unranged = self.store.species_counts()["unranged"] / self.store.n_ions
-        if unranged > 0.1:
+        return [*notes, *self._ranging_notes]
+
+    @property
+    def _ranging_notes(self) -> list[str]:
+        """What must be known of ranges and roles."""
+        notes = []
+        unranged = balance(self.store).n_unranged / self.store.n_ions
+        if unranged > MANY_UNRANGED:
             notes.append(f"{unranged:.1%} of the ions are unranged: check the range file against the mass spectrum.")
+        if self.unranged_peaks and self.unranged_peaks[0].share > LARGE_PEAK:
+            notes.append(f"No range holds the peak at {self.unranged_peaks[0]}: is an ion missing from the range file?")
+        if self.guess is not None:
+            notes.append(f"Host and solute were guessed ({self.guess.reason}): give --host and --solute to choose.")
         return notes
 
     @property
@@ -169,6 +198,7 @@ class Summary:
         rows = [
             ("ions", f"{self.store.n_ions:,}"),
             ("unranged", f"{counts['unranged'] / self.store.n_ions:.2%}"),
+            ("largest unranged peak", str(self.unranged_peaks[0]) if self.unranged_peaks else "none"),
             ("volume of all cells", f"{' × '.join(str(n) for n in self.scan.shape)} nm"),
             (f"{self.edge_nm} nm cubes judged", f"{self.n_valid:,} of {self.n_cubes:,}"),
             ("plane signal", f"{self.planes.strength:.1f} at {self.planes.strongest_nm:.4f} nm (chance: 1)"),
@@ -199,8 +229,18 @@ class Summary:
 
     def as_json(self) -> dict[str, float | int | str | None]:
         """Return the numbers for machines: plain names, NaN as null."""
+        ions, peaks = balance(self.store), self.unranged_peaks
         values: dict[str, float | int | str] = {
             "n_ions": self.store.n_ions,
+            "n_read": ions.n_read,
+            "n_ranged": ions.n_ranged,
+            "n_unranged": ions.n_unranged,
+            "n_rejected": ions.n_rejected,
+            "unranged_peak_da": peaks[0].mass_da if peaks else float("nan"),
+            "unranged_peak_share": peaks[0].share if peaks else 0.0,
+            "host": ", ".join(self.scan.roles.host),
+            "solute": ", ".join(self.scan.roles.solute),
+            "roles_guessed": self.guess is not None,
             "n_cubes": self.n_cubes,
             "n_cubes_judged": self.n_valid,
             "n_particles": len(self.answer.found),
@@ -235,7 +275,8 @@ def _false_particles(control: Control) -> str:
 
 
 def _composition(percent: dict[str, float]) -> str:
-    return ", ".join(f"{element} {value:.1f}" for element, value in percent.items()) + " at.%"
+    known = ", ".join(f"{element} {value:.1f}" for element, value in percent.items())
+    return f"{known} at.%" if known else "no ion of known atoms"
 
 
 def _scientific(value: float) -> str:

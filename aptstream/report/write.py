@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream import __version__
+from aptstream.cloud.ranging import balance
 from aptstream.grid.composition import atomic_percent
 from aptstream.grid.files import save_grid
 from aptstream.io.vtk import write_vti
@@ -21,6 +22,7 @@ from aptstream.report.figures import (
     vote_histogram,
 )
 from aptstream.report.html import Page, write_page
+from aptstream.report.spectrum import spectrum_figure
 from aptstream.report.summary import Summary
 from aptstream.report.tables import particle_table, particles_csv
 
@@ -122,6 +124,11 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
             "Sizes of the particles: radius of the sphere of equal volume.",
             size_distribution(answer.found.radius_nm, truth),
         ),
+        "mass_spectrum": (
+            "Mass spectrum, with the ranges in their colours (pale bands) and the ions they stand for. Grey lies in no "
+            "range; the largest peaks there are marked by their mass-to-charge-state ratio in Da.",
+            spectrum_figure(summary.spectrum),
+        ),
     }
 
 
@@ -135,6 +142,7 @@ def _settings(summary: Summary) -> dict[str, object]:
         "normal to z": crystal.planes_name,
         "host": ", ".join(scan.roles.host),
         "solute": ", ".join(scan.roles.solute),
+        "host and solute": f"guessed: {summary.guess.reason}" if summary.guess is not None else "as given",
         "cubes": f"{edges}, stride 1 nm",
         "particles": summary.answer.rule,
         "control": summary.control,
@@ -146,6 +154,7 @@ def _provenance(summary: Summary) -> dict[str, object]:
     source, table = summary.store.attrs["source"], summary.store.attrs["range_file"]
     return {
         "ions": f"{source['name']}, {source['size']:,} bytes, sha256 {source['sha256']}",
+        "ions read": balance(summary.store),
         "ranges": f"{table['name']}, sha256 {table['sha256']}" if table else "given as a table",
         "point store": summary.scan.attrs["store_digest"],
         "scan": summary.scan.digest(),

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from aptstream.errors import FileFormatError
 from aptstream.io.epos import EPOS, write_epos
 from aptstream.io.pos import write_pos_blocks
-from aptstream.io.ranges import write_rrng
 from aptstream.io.replace import replacing
+from aptstream.io.rrng import write_rrng
 from aptstream.points import PointCloud
 from aptstream.progress import Progress, silent
 from aptstream.regions import Triple

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from aptstream.cloud import apply_ranges
+from aptstream.cloud import apply_ranges, ingest, open_store
+from aptstream.cloud.ranging import balance
+from aptstream.io import write_pos
 from aptstream.points import Range, RangeTable
 
 
@@ -21,3 +23,13 @@ def test_bounds_are_compared_in_double_precision():
     assert apply_ranges(np.array([0.1], "f4"), table)[0] == 0
     table = RangeTable((Range(0.1, 1, (("H", 1),)),))
     assert apply_ranges(np.array([0.1], "f4"), table)[0] == 1
+
+
+def test_ions_without_known_atoms_are_ranged_and_kept_by_a_store(tmp_path):
+    table = RangeTable((Range(0.9, 3.2, (), 0.01, "0000FF", "Hyd"), Range(13, 14, (("Al", 1),))))
+    write_pos(tmp_path / "a.pos", np.zeros((4, 3)), [1, 2, 13.5, 99])
+    ingest(tmp_path / "a.pos", ranges=table, out=tmp_path / "a.zarr")
+    store = open_store(tmp_path / "a.zarr")
+    assert store.ranges == table
+    assert store.species_counts() == {"unranged": 1, "Hyd": 2, "Al": 1}
+    assert str(balance(store)) == "4 = 3 ranged + 1 unranged + 0 rejected"

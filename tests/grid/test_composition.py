@@ -93,6 +93,46 @@ def test_molecular_ions_count_as_their_atoms_and_unranged_ones_not_at_all():
     assert percent == {"Al": 60.0, "Li": 10.0, "Cr": 10.0, "O": 20.0}
 
 
+def test_the_report_takes_molecular_ions_apart_everywhere(store, tmp_path):
+    """Particles in the table, their sum and the matrix: each against atoms counted ion by ion."""
+    from aptstream.report.tables import particle_table, particles_csv
+
+    found = count_ions(particles(store, 5), store)
+    percent = atomic_percent(found, TABLE)
+    cloud = store.read((0, 0, 0), store.shape_cells)
+    voxel = np.floor(cloud.position.astype(np.float64) - store.origin_nm).astype(int)
+    label = found.labels[tuple(voxel.T)]
+
+    def by_hand(inside):
+        names = [store.species_names[k] for k in cloud.species[inside]]
+        atoms = {"Al": 0, "Li": 0, "Cr": 0, "O": 0}
+        for name in names:
+            for symbol in {"CrO2": ("Cr", "O", "O"), "unranged": ()}.get(name, (name,)):
+                atoms[symbol] += 1
+        return {symbol: 100 * n / sum(atoms.values()) for symbol, n in atoms.items()}
+
+    table = particle_table(found, percent)
+    particles_csv(tmp_path / "p.csv", found, composition=percent)
+    largest = int(found.n_voxels.argmax())
+    expected = by_hand(label == largest + 1)
+    row = dict(zip(table.columns, table.rows[largest], strict=True))
+    assert ",".join(table.rows[largest]) in (tmp_path / "p.csv").read_text()
+    for symbol, value in expected.items():
+        assert percent[symbol][largest] == pytest.approx(value)
+        assert float(row[f"{symbol}_at_pct"]) == pytest.approx(value, abs=5e-4)
+    inside = {name: int(column.sum()) for name, column in found.ions.items()}
+    outside = {name: n - inside[name] for name, n in store.species_counts().items()}
+    for ions, where in ((inside, label > 0), (outside, label == 0)):
+        assert overall_percent(ions, TABLE) == pytest.approx(by_hand(where))
+
+
+def test_ions_without_known_atoms_are_in_no_composition():
+    table = RangeTable((*TABLE.ranges, Range(1, 2, (), name="Hyd")))
+    percent = overall_percent({"unranged": 5, "Al": 3, "Li": 1, "CrO2": 0, "Hyd": 96}, table)
+    assert percent == {"Al": 75.0, "Li": 25.0, "Cr": 0.0, "O": 0.0}
+    assert overall_percent({"Hyd": 96}, RangeTable((Range(1, 2, (), name="Hyd"),))) == {}
+
+
 @given(st.lists(st.tuples(*4 * [st.integers(0, 10**9)]), min_size=1, max_size=5))
 def test_at_percent_sums_to_a_hundred_or_is_undefined(rows):
     columns = dict(zip(("unranged", "Al", "Li", "CrO2"), np.array(rows, dtype=np.int64).T, strict=True))

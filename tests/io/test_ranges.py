@@ -50,6 +50,20 @@ def test_one_ion_has_one_name(tmp_path):
     assert table.species == ("unranged", "TiO", "Ti")
 
 
+def test_ions_without_known_atoms_keep_their_name(tmp_path):
+    text = "[Ions]\nIon1=Al\nIon2=my noise\n[Ranges]\nRange1=1 2 Name:my noise Color:00FF00\nRange2=3 4 Al:1"
+    table = read(tmp_path, text)
+    assert table.ranges[0] == Range(1, 2, (), 0, "00FF00", "my_noise")
+    assert table.species == ("unranged", "my_noise", "Al")
+    assert table.atoms["my_noise"] == ()
+
+
+@pytest.mark.parametrize(("atoms", "name"), [((), ""), ((("Al", 1),), "Al"), ((), "unranged")])
+def test_a_range_has_either_atoms_or_a_name(atoms, name):
+    with pytest.raises(RangingError, match="either atoms, or a name"):
+        RangeTable((Range(1, 2, atoms, name=name),))
+
+
 BAD = {
     "Range1=13.4 13.6 Xx:1": "line 6.*unknown element 'Xx'",
     "Range1=13.4 13.6 al:1": "line 6.*unknown element 'al'",
@@ -63,7 +77,9 @@ BAD = {
     "Range1=13.4 Al:1": "line 6.*found 1 bounds",
     "Range1=13.4 13.5 13.6 Al:1": "line 6.*found 3 bounds",
     "Range1=13.4 13.6": "line 6.*without an element",
-    "Range1=13.4 13.6 Name:unknown Vol:1": "line 6.*without an element",
+    "Range1=13.4 13.6 Name: Vol:1": "line 6.*without an element",
+    "Range1=13.4 13.6 Name:unranged Vol:1": "line 6.*an ion called 'unranged'",
+    f"Range1=13.4 13.6 Name:{'x' * 33}": "line 6.*an ion called 'xxx.*1 to 32 signs",
     "Range1=13.4 13.6 Al:0": "line 6.*'0' atoms",
     "Range1=13.4 13.6 Al:-1": "line 6.*'-1' atoms",
     "Range1=13.4 13.6 Al:": "line 6.*'' atoms",
@@ -81,6 +97,7 @@ BAD = {
     "[Ranges]": "line 6.*second section",
     "Range1=1 3 Al:1\nRange2=2 4 Li:1": "line 7.*Li from 2.0 to 4.0.*Al from 1.0 to 3.0 Da in line 6",
     "Range1=1 9 Al:1\nRange2=2 4 Al:1": "line 7.*overlaps",
+    "Range1=1 9 Al:1\nRange2=5 6 Al:1\nRange3=2 4 Al:1\nRange4=9 10 Al:1": r"line 8.*line 6 \(and so in line 7\)\.",
     "": "holds no range",
     "Number=0": "holds no range",
 }
@@ -119,8 +136,8 @@ def test_sizes_are_capped(tmp_path):
 def test_missing_files_and_other_suffixes(tmp_path):
     with pytest.raises(RangingError, match=r"cannot be read"):
         read_ranges(tmp_path / "none.rrng")
-    with pytest.raises(RangingError, match=r"suffix '.rng', which is not read"):
-        read_ranges(tmp_path / "a.rng")
+    with pytest.raises(RangingError, match=r"suffix '.xml', which is not read. Expected one of .rrng, .rng, .env"):
+        read_ranges(tmp_path / "a.xml")
 
 
 def test_reading_is_fast(tmp_path):
@@ -153,7 +170,8 @@ def tables(draw):
     for low, high in zip(edges[::2], edges[1::2], strict=False):
         atoms = tuple(draw(ions).items())
         atoms = spelled.setdefault(frozenset(atoms), atoms)
-        found.append(Range(low, high, atoms, draw(volumes), draw(colours)))
+        name = draw(st.sampled_from(["", "", "Hyd", "X23", "my_noise"]))
+        found.append(Range(low, high, () if name else atoms, draw(volumes), draw(colours), name))
     return RangeTable(tuple(draw(st.permutations(found))))
 
 

@@ -113,3 +113,58 @@ def test_variants_that_the_pole_hides_are_told(crystal, share, summary):
     other = replace(summary, scan=elsewhere)
     assert other.visible_variants == pytest.approx(share)
     assert (note(other, "variants") is None) == (share == 1)
+
+
+def with_unranged(summary, share, peak_share=0.0):
+    """The summary of a store of which a share of the ions is unranged, some of them in a peak at 18.02 Da."""
+    from aptstream.cloud.spectrum import MassSpectrum, Peak
+
+    n = 100_000
+    counts = np.zeros(40_000, np.int64)
+    counts[1349], counts[3000] = n - round(share * n), round(share * n)
+    free = np.where(np.arange(len(counts)) == 3000, counts, 0)
+    attrs = {"n_read": n + 7, "n_ranged": n - int(free.sum()), "n_unranged": int(free.sum()), "n_rejected": 7}
+    real = summary.store
+    store = SimpleNamespace(n_ions=n, attrs=attrs, ranges=real.ranges, species_counts=real.species_counts)
+    other = replace(summary, store=store)
+    vars(other)["spectrum"] = MassSpectrum(0.01, counts, free, 0, real.ranges)
+    vars(other)["unranged_peaks"] = (Peak(18.02, round(peak_share * n), peak_share),) if peak_share else ()
+    return other
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.099, None), (0.101, "10.1% of the ions are unranged")])
+def test_many_unranged_ions_are_a_warning(share, said, summary):
+    found = note(with_unranged(summary, share), "are unranged")
+    assert (found is None) == (said is None)
+    if said:
+        assert found.startswith(said)
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.0, "none"), (0.004, "18.02 Da, 0.40 %"), (0.012, "18.02 Da, 1.2 %")])
+def test_the_largest_unranged_peak_is_always_told_and_a_large_one_a_warning(share, said, summary):
+    other = with_unranged(summary, 0.02, share)
+    assert row(other, "largest unranged peak").startswith(said)
+    found = note(other, "No range holds")
+    assert (found is None) == (share < 0.005)
+    if found:
+        assert found == "No range holds the peak at 18.02 Da, 1.2 % of all ions: is an ion missing from the range file?"
+    assert other.as_json()["unranged_peak_share"] == share
+    assert other.as_json()["unranged_peak_da"] == (18.02 if share else None)
+
+
+def test_every_ion_is_accounted_for(summary):
+    answer = with_unranged(summary, 0.25).as_json()
+    assert [answer[f"n_{name}"] for name in ("read", "ranged", "unranged", "rejected")] == [100_007, 75_000, 25_000, 7]
+
+
+def test_guessed_roles_are_a_note_and_chosen_ones_are_not(summary):
+    from aptstream.cloud.ranging import explain_roles
+
+    assert note(summary, "guessed") is None
+    assert summary.as_json()["roles_guessed"] is False
+    guess = explain_roles(summary.store.species_counts(), summary.store.ranges)
+    other = replace(summary, guess=guess)
+    assert note(other, "guessed") == (
+        f"Host and solute were guessed ({guess.reason}): give --host and --solute to choose."
+    )
+    assert other.as_json()["roles_guessed"] is True

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aptstream.crystal import Crystal
 from aptstream.errors import FileFormatError
 from aptstream.io import read_ions
-from aptstream.io.ranges import read_rrng
+from aptstream.io.rrng import read_rrng
 from aptstream.simulate import (
     Distortion,
     Particles,
