@@ -14,7 +14,7 @@ the same cube or voxel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, prod
@@ -126,9 +126,20 @@ class ScanPlan:
         read_high = tuple(min(b + halo, n) for b, n in zip(high, self.shape, strict=True))
         return Task(low, high, read_low, read_high)  # type: ignore[arg-type]
 
+    def indices(self) -> Iterator[Cell]:
+        """Yield the indices of all tasks, z fastest."""
+        nx, ny, nz = self.n_tasks
+        yield from product(range(nx), range(ny), range(nz))
+
     def tasks(self) -> list[Task]:
         """Return all tasks, z fastest."""
-        return [self.task(index) for index in product(*(range(n) for n in self.n_tasks))]
+        return [self.task(index) for index in self.indices()]
+
+    def n_cubes_of(self, index: Sequence[int]) -> int:
+        """Count the cubes of the first edge that begin in a task."""
+        task, edge = self.task(index), self.edges[0]
+        ends = (max(min(b, n - edge + 1) - a, 0) for a, b, n in zip(task.low, task.high, self.shape, strict=True))
+        return prod(ends)
 
 
 def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int = 1) -> ScanPlan:
