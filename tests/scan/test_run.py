@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from aptstream import scan as lazy_scan
+from aptstream.cloud.lattice import Lattice
 from aptstream.cluster import local_client
 from aptstream.errors import PlanError, StoreError
 from aptstream.io.replace import discard
@@ -97,8 +98,11 @@ def test_the_lazy_array_computes_to_the_same_bits(
 def test_the_lazy_graph_carries_addresses_and_no_data(model, roles, tmp_path):
     names = ("unranged", "Al", "Li", "Mg")
     nothing = PointCloud(np.zeros((0, 3), "f4"), np.zeros(0, "f4"), np.zeros(0, "u1"), names)
+    lattice = Lattice((0.0, 0.0, 0.0), (200, 200, 400))
     store = SimpleNamespace(
-        shape_cells=(200, 200, 400),
+        shape_cells=lattice.shape_cells,
+        lattice=lattice,
+        brick_counts=lambda: np.full(lattice.n_bricks, 33 * 4096),
         path=tmp_path / "points.zarr",
         attrs={"content_digest": "0" * 64},
         species_names=names,
