@@ -306,9 +306,9 @@ class ScanStore:
             )
         return OrderField.unstack(np.ascontiguousarray(np.moveaxis(self._arrays[FIELD][low:high], 1, 0)))
 
-    def p(self, edge_nm: int) -> npt.NDArray[np.float32]:
-        """Read the judgements of the cubes of one edge, (nx, ny, nz); NaN = invalid."""
-        found: npt.NDArray[np.float32] = self._arrays[f"p_{edge_nm}nm"][:]
+    def p(self, edge_nm: int, low: int = 0, high: int | None = None) -> npt.NDArray[np.float32]:
+        """Read the judgements of the cubes of one edge in the planes low … high along x; NaN = invalid."""
+        found: npt.NDArray[np.float32] = self._arrays[f"p_{edge_nm}nm"][low:high]
         return found
 
     def n_ions(self, edge_nm: int) -> npt.NDArray[np.uint32]:

@@ -119,9 +119,7 @@ def test_tasks_fit_into_the_memory_or_the_largest_part_is_named(density, limit):
     shape = (200, 200, 200)
     loads, limit_bytes = loads_of(shape, density, (3, HALO_CELLS)), limit << 20
     if loads((16, 16, 16)).n_bytes > limit_bytes:
-        with pytest.raises(
-            PlanError, match=r"would need [\d,]+ MiB .* may take [\d,]+ MiB; the largest part are .*"
-        ):
+        with pytest.raises(PlanError, match=r"would need [\d,]+ MiB .* may take [\d,]+ MiB; the largest part are .*"):
             choose_task(shape, loads, 2, limit_bytes)
     else:
         assert loads(choose_task(shape, loads, 2, limit_bytes)).n_bytes <= limit_bytes
