@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from aptstream.errors import PlanError
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 #: Seconds for a cube, at no density, and for each (ion per nm³)² of it: pairs grow with its square.
 CUBE_S, CUBE_PAIRS_S = 25e-6, 38e-9
@@ -20,6 +24,9 @@ READ_S, FIELD_CELL_S, FIELD_ION_S = 0.12e-6, 1e-6, 0.06e-6
 SHORTEST_S, LONGEST_S = 0.5, 5.0
 #: Bytes of a worker before it reads anything, and for each ion read, each ion counted, each cell and ion of the field.
 LIBRARIES_B, READ_B, COUNTED_B, FIELD_CELL_B, FIELD_ION_B = 220 << 20, 40, 70, 208, 20
+
+#: Share of a worker's memory limit that a plan may use: above it Dask slows the worker down.
+USABLE = 0.8
 
 
 @dataclass(frozen=True)
@@ -125,3 +132,24 @@ def require_memory(load: Load, limit_bytes: int) -> None:
         f"{limit_bytes / 2**20:,.0f} MiB; the largest part are {name}: {largest / 2**20:,.0f} MiB at "
         f"{load.density:.0f} ions/nm³. Take fewer workers with --workers, or a machine with more memory."
     )
+
+
+def worker_memory(client: Client | None) -> int:
+    """Say how much memory a plan may use in a worker, in bytes.
+
+    Parameters
+    ----------
+    client : distributed.Client, optional
+        Its workers; this process where it is not given.
+
+    Returns
+    -------
+    int
+    """
+    import psutil
+
+    if client is None:
+        return int(USABLE * psutil.virtual_memory().available)
+    limits = [int(worker["memory_limit"]) for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
+    known = [limit for limit in limits if limit > 0]
+    return int(USABLE * min(known)) if known else int(USABLE * psutil.virtual_memory().total / max(len(limits), 1))

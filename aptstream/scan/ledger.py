@@ -22,6 +22,7 @@ from aptstream.io.digest import canonical_json, content_digest
 from aptstream.io.replace import replacing
 from aptstream.io.seal import sealed, unsealed
 from aptstream.model.modelfile import parse_crystal
+from aptstream.model.predict import choose_runtime
 from aptstream.points import Roles
 from aptstream.scan.plan import Cell, ScanPlan
 from aptstream.scan.results import chunk_files, parse_planes, read_task
@@ -86,6 +87,7 @@ def load_plan(folder: Path) -> tuple[ScanPlan, str]:
             values[name] = _cell(content[name], at_least=1)
         values["edges"] = tuple(int(edge) for edge in content["edges"])
         values["field_halo"] = int(content["field_halo"])
+        values["runtime"] = choose_runtime(str(content["runtime"]))
         return ScanPlan(**values), str(content["version"])
     except (LookupError, TypeError, ValueError) as error:
         raise StoreError(f"The plan {folder / PLAN} is damaged ({error}). Start the scan anew with --fresh.") from error

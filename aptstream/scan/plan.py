@@ -28,6 +28,8 @@ from aptstream.cloud.store import PointStore
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
 from aptstream.model.modelfile import Model
+from aptstream.model.networks import Runtime
+from aptstream.model.predict import choose_runtime
 from aptstream.points import NEITHER, Roles
 from aptstream.scan.costs import LONGEST_S, SHORTEST_S, Load, load_of, require_memory
 from aptstream.sdm.field import HALO_CELLS
@@ -94,6 +96,8 @@ class ScanPlan:
         Period and tilt of the specimen's own planes.
     field_halo : int
         Cells around a task that its order field depends on; 0 where none is computed.
+    runtime : {"litert", "tensorflow"}
+        What the networks run on.
     """
 
     store_path: str
@@ -107,6 +111,7 @@ class ScanPlan:
     crystal: Crystal
     planes: Planes
     field_halo: int = 0
+    runtime: Runtime = "litert"
 
     @property
     def n_tasks(self) -> Cell:
@@ -145,7 +150,12 @@ class ScanPlan:
 
 
 def plan_scan(
-    store: PointStore, model: Model, roles: Roles, *, n_workers: int = 1, worker_bytes: int | None = None
+    store: PointStore,
+    model: Model,
+    roles: Roles,
+    *,
+    n_workers: int = 1,
+    worker_bytes: int | None = None,
 ) -> ScanPlan:
     """Decide which boxes of cubes are judged together.
 
@@ -205,6 +215,7 @@ def plan_scan(
         crystal=crystal,
         planes=measure_planes(store, roles, crystal),
         field_halo=halo,
+        runtime=choose_runtime(model.runtime),
     )
 
 

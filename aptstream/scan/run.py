@@ -23,6 +23,7 @@ from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
 from aptstream.points import Roles
 from aptstream.progress import Progress, silent
+from aptstream.scan.costs import worker_memory
 from aptstream.scan.ledger import (
     MARKS,
     PLAN,
@@ -92,7 +93,7 @@ def run_scan(
     """
     target = Path(out)
     n_workers = max(sum(client.nthreads().values()), 1) if client is not None else 1
-    plan = plan_scan(store, model, roles, n_workers=n_workers)
+    plan = plan_scan(store, model, roles, n_workers=n_workers, worker_bytes=worker_memory(client))
     if target.exists() or target.is_symlink():
         return _finished(target, plan)
     with leased(building_folder(target)) as folder:
