@@ -1,17 +1,84 @@
-"""Worker processes on this machine, for the command line and for notebooks."""
+"""Workers: processes on this machine, or a Dask scheduler elsewhere that is reached through TLS."""
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aptstream import __version__
+from aptstream.errors import WorkerError
 
 if TYPE_CHECKING:
     from distributed import Client
+
+#: Workers may die so often on one task before it is given up: batch systems end workers that did nothing wrong.
+ALLOWED_FAILURES = 20
+#: How long a scheduler may take to answer, and workers to come, in s.
+PATIENCE_S = 30
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A Dask scheduler that runs already, and what proves who is who.
+
+    Parameters
+    ----------
+    address : str
+        Such as ``tls://10.0.0.7:8786``.
+    ca, certificate, key : Path, optional
+        Files in PEM format: of the authority that signed all certificates, and of this client.
+    insecure : bool
+        Whether an address without TLS is allowed beyond this machine.
+
+    Raises
+    ------
+    WorkerError
+        If the address is not one, TLS is asked for without its files, or it is not asked for where it must be.
+
+    Examples
+    --------
+    >>> Scheduler("tcp://127.0.0.1:8786").address
+    'tcp://127.0.0.1:8786'
+    """
+
+    address: str
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.address)
+        if parts.scheme not in ("tcp", "tls") or not parts.hostname:
+            raise WorkerError(
+                f"{self.address!a} is no address of a scheduler. Expected tls://HOST:PORT, as 'dask scheduler' "
+                f"prints it."
+            )
+        files = (self.ca, self.certificate, self.key)
+        missing = [str(file) for file in files if file is not None and not file.is_file()]
+        if missing:
+            raise WorkerError(f"There is no file {', '.join(missing)}. Expected certificates and key in PEM format.")
+        if parts.scheme == "tls" and None in files:
+            raise WorkerError(
+                f"{self.address} asks for TLS: give --tls-ca, --tls-cert and --tls-key, the files that the scheduler "
+                f"was started with or others of the same authority."
+            )
+        if parts.scheme == "tcp" and not self.insecure and not _is_loopback(parts.hostname):
+            raise WorkerError(
+                f"{self.address} is not on this machine and has no TLS: whoever reaches it can run programs as you. "
+                f"Start scheduler and workers with --tls-ca-file, --tls-cert and --tls-key and give tls://…, or allow "
+                f"it with --insecure in a network where you trust every machine."
+            )
 
 
 def usable_cores() -> int:
@@ -34,9 +101,10 @@ def local_client(n_workers: int) -> Iterator[Client]:
     ------
     distributed.Client
     """
+    import dask
     from distributed import Client, LocalCluster
 
-    with _children_ignore_interrupts():
+    with dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}), _children_ignore_interrupts():
         cluster = LocalCluster(
             n_workers=n_workers,
             threads_per_worker=1,
@@ -47,6 +115,99 @@ def local_client(n_workers: int) -> Iterator[Client]:
         )
     with cluster, Client(cluster, set_as_default=False) as client:
         yield client
+
+
+@contextmanager
+def remote_client(scheduler: Scheduler) -> Iterator[Client]:
+    """Use the workers of a scheduler that runs already.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Where it is.
+
+    Yields
+    ------
+    distributed.Client
+
+    Raises
+    ------
+    WorkerError
+        If it does not answer, refuses the certificate, has no workers, or these have another version of aptstream.
+    """
+    from distributed import Client, Security
+
+    security = None
+    if scheduler.address.startswith("tls"):
+        security = Security(
+            tls_ca_file=str(scheduler.ca),
+            tls_client_cert=str(scheduler.certificate),
+            tls_client_key=str(scheduler.key),
+            require_encryption=True,
+        )
+    quiet = logging.getLogger("distributed")
+    level = quiet.level
+    quiet.setLevel(logging.CRITICAL)  # what matters is raised, once
+    try:
+        client = Client(scheduler.address, security=security, timeout=PATIENCE_S, set_as_default=False)
+    except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+        raise WorkerError(
+            f"The scheduler at {scheduler.address} cannot be used: {error}. Is it running there, does a firewall stand "
+            f"between, and are certificates and key those of the same authority?"
+        ) from error
+    finally:
+        quiet.setLevel(level)
+    with client:
+        require_workers(client, scheduler.address)
+        yield client
+
+
+def require_workers(client: Client, address: str) -> None:
+    """Wait for the first workers, and see that they run this version.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected.
+    address : str
+        Where to, for messages.
+
+    Raises
+    ------
+    WorkerError
+        If none come, or they have another version of aptstream, or none.
+    """
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE_S)
+    except TimeoutError as error:
+        raise WorkerError(
+            f"The scheduler at {address} has no workers. Start some with: dask worker {address} --nthreads 1"
+        ) from error
+    versions = client.run(_version, on_error="return")
+    others = {worker: found for worker, found in versions.items() if found != __version__}
+    if others:
+        worker, found = next(iter(others.items()))
+        raise WorkerError(
+            f"{len(others)} of {len(versions)} workers cannot take part: {worker} has "
+            f"{found if isinstance(found, str) else f'no aptstream ({found})'}, expected aptstream {__version__}. "
+            f"Install the same version for all workers."
+        )
+
+
+def _version() -> str:
+    """Say which version a worker has; runs there."""
+    from aptstream import __version__ as found
+
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether a name leads to this machine and nowhere else."""
+    try:
+        found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False  # a name that is not known is not this machine
+    return bool(found) and all(ipaddress.ip_address(str(address).split("%")[0]).is_loopback for address in found)
 
 
 @contextmanager

@@ -25,6 +25,10 @@ class StoreError(AptstreamError, OSError):
     """A Zarr store or an output folder is missing, damaged, in use, or of another kind."""
 
 
+class ResumeError(StoreError):
+    """Work that was begun cannot be gone on with in this way."""
+
+
 class WorkerError(AptstreamError, RuntimeError):
     """Worker processes died."""
 

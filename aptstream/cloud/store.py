@@ -221,6 +221,10 @@ class PointStore:
         offset = cloud.position.astype(np.float64) - region.centre
         return cloud[(offset**2).sum(axis=1) <= region.radius_nm**2]
 
+    def brick_counts(self) -> npt.NDArray[np.int64]:
+        """Count the ions of every brick, (n_bricks,), in the order of bricks: x slowest, z fastest."""
+        return np.diff(self._brick_offset)
+
     def cell_counts(self) -> npt.NDArray[np.uint32]:
         """Count the ions of every cell.
 

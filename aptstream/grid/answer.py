@@ -123,8 +123,7 @@ def find(
             f"The scan {scan.path} was made {which}: give the store and the model that it was made with, or scan again."
         )
     edges = sorted(scan.edges)
-    votes = vote(scan.p(edges[-1]), edges[-1], scan.origin_nm)
-    order = vote(scan.p(edges[0]), edges[0], scan.origin_nm).mean
+    votes, order = vote(scan), vote(scan, edges[0]).mean
     refined = control = None
     if model.refiner is not None and not scan.planes.visible:
         order = np.full_like(order, np.nan)  # without planes there is no scale of order

@@ -9,12 +9,19 @@ neither to ``total`` nor to ``count``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from aptstream.regions import Triple
+from aptstream.scan.results import ScanStore
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+#: Planes along x that are read of a scan at a time.
+SLAB = 64
 
 Summable = TypeVar("Summable", npt.NDArray[np.float64], npt.NDArray[np.uint16])
 
@@ -46,29 +53,42 @@ class VoxelGrid:
     @property
     def mean(self) -> npt.NDArray[np.float32]:
         """``total / count``; NaN where no valid cube covers a voxel, (nx, ny, nz)."""
-        mean = np.full(self.total.shape, np.nan, dtype=np.float32)
-        np.divide(self.total, self.count, out=mean, where=self.count > 0)
+        # Written so that it stays lazy where the arrays are Dask's.
+        mean: npt.NDArray[np.float32] = np.where(
+            self.count > 0, self.total / np.maximum(self.count, 1), np.float32(np.nan)
+        )
         return mean
 
 
-def vote(p: npt.NDArray[np.float32], cube_voxels: int, origin_nm: Triple, voxel_nm: float = 1.0) -> VoxelGrid:
+def vote(
+    p: npt.NDArray[np.float32] | da.Array | ScanStore,
+    cube_voxels: int | None = None,
+    origin_nm: Triple | None = None,
+    voxel_nm: float = 1.0,
+) -> VoxelGrid:
     """Sum the judgements of overlapping cubes into voxels.
 
     Parameters
     ----------
-    p : ndarray of float32, (nx, ny, nz)
+    p : ndarray or dask.array.Array of float32, (nx, ny, nz), or ScanStore
         Probability of the cube whose low corner is voxel [ix, iy, iz]; NaN = invalid or outside the volume. It has the
-        shape of the voxel grid: the last ``cube_voxels - 1`` planes of each axis hold no cube and are NaN.
-    cube_voxels : int
-        Cube edge in voxels.
-    origin_nm : tuple of float
-        Low corner of voxel [0, 0, 0] in nm.
+        shape of the voxel grid: the last ``cube_voxels - 1`` planes of each axis hold no cube and are NaN. Of a Dask
+        array the grid is lazy, of a finished scan it is read slab by slab; the bits are the same.
+    cube_voxels : int, optional
+        Cube edge in voxels; of a scan, one of its edges, the largest where none is given.
+    origin_nm : tuple of float, optional
+        Low corner of voxel [0, 0, 0] in nm; a scan knows its own.
     voxel_nm : float
         Voxel edge, which is also the stride, in nm.
 
     Returns
     -------
     VoxelGrid
+
+    Raises
+    ------
+    ValueError
+        If edge or origin are not given for an array.
 
     References
     ----------
@@ -81,10 +101,46 @@ def vote(p: npt.NDArray[np.float32], cube_voxels: int, origin_nm: Triple, voxel_
     >>> grid.total[:, 0, 0], grid.count[:, 0, 0]
     (array([1., 2., 2., 2., 1.], dtype=float32), array([1, 2, 2, 2, 1], dtype=uint16))
     """
+    if isinstance(p, ScanStore):
+        edge = max(p.edges) if cube_voxels is None else cube_voxels
+        total, count = _of_scan(p, edge)
+        return VoxelGrid(total, count, edge, p.origin_nm if origin_nm is None else origin_nm, voxel_nm)
+    if cube_voxels is None or origin_nm is None:
+        raise ValueError("To sum the votes of an array, say how long the cubes are (cube_voxels) and where it lies.")
+    total, count = _totals(p, cube_voxels) if isinstance(p, np.ndarray) else _lazy(p, cube_voxels)
+    return VoxelGrid(total, count, cube_voxels, origin_nm, voxel_nm)
+
+
+def _totals(p: npt.NDArray[np.float32], edge: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
     valid = np.isfinite(p)
-    total = window_sum(np.where(valid, p, 0).astype(np.float64), cube_voxels)
-    count = window_sum(valid.astype(np.uint16), cube_voxels)
-    return VoxelGrid(total.astype(np.float32), count, cube_voxels, origin_nm, voxel_nm)
+    total = window_sum(np.where(valid, p, 0).astype(np.float64), edge)
+    return total.astype(np.float32), window_sum(valid.astype(np.uint16), edge)
+
+
+def _of_scan(scan: ScanStore, edge: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
+    """Sum slab by slab, each with its halo: what is held beside the result does not grow with the specimen."""
+    total, count = np.empty(scan.shape, np.float32), np.empty(scan.shape, np.uint16)
+    for low in range(0, scan.shape[0], SLAB):
+        start = max(low - edge + 1, 0)
+        sums = _totals(scan.p(edge, start, low + SLAB), edge)
+        total[low : low + SLAB], count[low : low + SLAB] = (values[low - start :] for values in sums)
+    return total, count
+
+
+def _lazy(p: da.Array, edge: int) -> tuple[Any, Any]:
+    """Sum block by block, each with its halo on the low side."""
+    import dask.array as da
+
+    depth = {axis: (min(edge, n) - 1, 0) for axis, n in enumerate(p.shape)}
+    boundary = dict.fromkeys(range(3), "none")
+    total, count = (
+        da.map_overlap(
+            lambda block, number=number: _totals(block, edge)[number],
+            p, depth=depth, boundary=boundary, dtype=dtype, meta=np.empty((0, 0, 0), dtype),
+        )
+        for number, dtype in enumerate((np.float32, np.uint16))
+    )  # fmt: skip
+    return total, count
 
 
 def window_sum(values: Summable, length: int) -> Summable:

@@ -24,7 +24,8 @@ LARGEST_CHUNK_BYTES = 64 << 20
 
 _LARGEST_METADATA = 16 << 20
 _KEYS = {"name": "default", "configuration": {"separator": "."}}
-_READ_ERRORS = (ValueError, RuntimeError, OSError, LookupError, TypeError, ArithmeticError, MemoryError)
+#: What Zarr raises where a chunk or its description is damaged.
+READ_ERRORS = (ValueError, RuntimeError, OSError, LookupError, TypeError, ArithmeticError, MemoryError)
 
 
 def create_array(
@@ -168,7 +169,7 @@ class CheckedArray:
         self._check_members()
         try:
             self._array: Any = zarr.open_array(str(store / name), mode="r", zarr_format=3)
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise self._damaged(f"cannot be opened ({error})", "a Zarr array") from error
 
     def __getitem__(self, rows: slice, /) -> npt.NDArray[Any]:
@@ -189,7 +190,7 @@ class CheckedArray:
                 raise self._damaged(f"has lost its chunk file {key}, or its end", "all of them, whole")
         try:
             found: npt.NDArray[Any] = np.asarray(self._array[start:stop])
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise self._damaged(f"is damaged in rows {start} to {stop - 1} ({error})", "whole chunks") from error
         return found
 

@@ -65,14 +65,34 @@ def load_sealed(folder: Path, *, kind: tuple[str, int], made_by: str) -> dict[st
             f"{folder} is of another kind: found {what}, expected '{kind[0]}' version {kind[1]}. "
             f"Give a folder that this version of {made_by} made."
         )
-    content = {name: value for name, value in attributes.items() if name != _SEAL}
-    try:
-        intact = attributes.get(_SEAL) == _sha256(content)
-    except ValueError:  # NaN or an infinite number, which we never write
-        intact = False
-    if not intact:
+    content = unsealed(attributes)
+    if content is None:
         raise damaged(folder, "its attributes are not those that it was written with", "untouched ones")
     return content
+
+
+def unsealed(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return attributes without their seal, or nothing if it is broken.
+
+    Parameters
+    ----------
+    attributes : mapping
+        JSON values that `sealed` returned.
+
+    Returns
+    -------
+    dict or None
+
+    Examples
+    --------
+    >>> unsealed(sealed({"format": "x"})), unsealed({**sealed({"format": "x"}), "format": "y"})
+    ({'format': 'x'}, None)
+    """
+    content = {name: value for name, value in attributes.items() if name != _SEAL}
+    try:
+        return content if attributes.get(_SEAL) == _sha256(content) else None
+    except ValueError:  # NaN or an infinite number, which we never write
+        return None
 
 
 def _sha256(attributes: Mapping[str, Any]) -> str:

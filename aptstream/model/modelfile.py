@@ -28,7 +28,7 @@ import numpy.typing as npt
 from aptstream.crystal import Crystal
 from aptstream.errors import AptstreamError, ModelError
 from aptstream.io.replace import replacing
-from aptstream.model.networks import Net, net_fields, net_of
+from aptstream.model.networks import Net, Runtime, net_fields, net_of
 from aptstream.model.refiner import Refiner
 from aptstream.model.refinerfile import parse_refiner, refiner_arrays, refiner_fields
 from aptstream.sdm.image import Form, View
@@ -106,6 +106,8 @@ class Model:
         File it was read from; empty before it is written.
     digest : str
         sha256 of the file's content; empty before it is written.
+    runtime : {"litert", "tensorflow"}, optional
+        What its networks run on in a scan; chosen by `aptstream.model.predict.choose_runtime` where it is not given.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Model:
     refiner: Refiner | None = None
     path: str = ""
     digest: str = ""
+    runtime: Runtime | None = None
 
     def looking_for(self, crystal: Crystal) -> Model:
         """Return the model for another crystal: along z its windows follow the period of whatever is looked for.

@@ -11,7 +11,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 BATCH, BATCH_BYTES = 512, 32 << 20
 
 Shape = tuple[int, ...]
+
+#: What networks run on: TensorFlow's light runtime, or TensorFlow itself, which uses a GPU where there is one.
+Runtime = Literal["litert", "tensorflow"]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from types import ModuleType
 
 from aptstream.scan.lazy import scan
 from aptstream.scan.results import ScanStore, open_scan
-from aptstream.scan.run import run_scan
+from aptstream.scan.run import discard_scan, repair_scan, run_scan
 
-__all__ = ["ScanStore", "open_scan", "run_scan", "scan"]
+__all__ = ["ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"]
 
 
 class _Room(ModuleType):

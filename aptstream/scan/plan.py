@@ -14,10 +14,13 @@ the same cube or voxel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from math import ceil, prod
+
+import numpy as np
 
 from aptstream.cloud.lattice import BRICK_CELLS
 from aptstream.cloud.planes import plane_signal
@@ -25,7 +28,10 @@ from aptstream.cloud.store import PointStore
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
 from aptstream.model.modelfile import Model
+from aptstream.model.networks import Runtime
+from aptstream.model.predict import choose_runtime
 from aptstream.points import NEITHER, Roles
+from aptstream.scan.costs import LONGEST_S, SHORTEST_S, Load, load_of, require_memory
 from aptstream.sdm.field import HALO_CELLS
 from aptstream.sdm.planes import Planes, fit_planes
 
@@ -36,8 +42,6 @@ TASK_BRICKS = (1, 2, 3, 4)
 #: Fewest ions in a nm³ of the box around a specimen: with less the file is not in nm. A needle in its box has about 5,
 #: and 0.6 a real set of which all but a few regions were cut away.
 MIN_DENSITY = 0.05
-#: Cells that a task may read: a few seconds of work at usual densities. With a halo for the field more is worth it.
-MAX_CELLS, MAX_CELLS_WITH_FIELD = 64_000, 300_000
 #: Largest relative error of the depth scale that is believed; somewhat more is searched.
 LARGEST_STRETCH = 0.078
 #: The planes are measured in the middle of a specimen, in a box of so many cells.
@@ -92,6 +96,8 @@ class ScanPlan:
         Period and tilt of the specimen's own planes.
     field_halo : int
         Cells around a task that its order field depends on; 0 where none is computed.
+    runtime : {"litert", "tensorflow"}
+        What the networks run on.
     """
 
     store_path: str
@@ -105,6 +111,7 @@ class ScanPlan:
     crystal: Crystal
     planes: Planes
     field_halo: int = 0
+    runtime: Runtime = "litert"
 
     @property
     def n_tasks(self) -> Cell:
@@ -126,12 +133,30 @@ class ScanPlan:
         read_high = tuple(min(b + halo, n) for b, n in zip(high, self.shape, strict=True))
         return Task(low, high, read_low, read_high)  # type: ignore[arg-type]
 
+    def indices(self) -> Iterator[Cell]:
+        """Yield the indices of all tasks, z fastest."""
+        nx, ny, nz = self.n_tasks
+        yield from product(range(nx), range(ny), range(nz))
+
     def tasks(self) -> list[Task]:
         """Return all tasks, z fastest."""
-        return [self.task(index) for index in product(*(range(n) for n in self.n_tasks))]
+        return [self.task(index) for index in self.indices()]
+
+    def n_cubes_of(self, index: Sequence[int]) -> int:
+        """Count the cubes of the first edge that begin in a task."""
+        task, edge = self.task(index), self.edges[0]
+        ends = (max(min(b, n - edge + 1) - a, 0) for a, b, n in zip(task.low, task.high, self.shape, strict=True))
+        return prod(ends)
 
 
-def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int = 1) -> ScanPlan:
+def plan_scan(
+    store: PointStore,
+    model: Model,
+    roles: Roles,
+    *,
+    n_workers: int = 1,
+    worker_bytes: int | None = None,
+) -> ScanPlan:
     """Decide which boxes of cubes are judged together.
 
     Parameters
@@ -144,6 +169,8 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
         Host and solute species.
     n_workers : int
         Workers that will share the tasks. It changes how the volume is cut, never the result.
+    worker_bytes : int, optional
+        Memory that each of them may take; as much as a task needs where it is not given.
 
     Returns
     -------
@@ -153,7 +180,7 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
     ------
     PlanError
         If the specimen is smaller than a cube, or so thin that the file cannot be in nm, or if the order of the crystal
-        does not show along its pole.
+        does not show along its pole, or if no task fits into the memory of a worker.
     RangingError
         If a role names a species that the store has not.
     """
@@ -175,6 +202,7 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
     crystal = model.crystal
     check_crystal(crystal)
     halo = HALO_CELLS if model.refiner is not None else 0
+    loads = partial(load_of, shape=store.shape_cells, halo=(max(edges) - 1, halo), density=largest_density(store))
     return ScanPlan(
         store_path=str(store.path.resolve()),
         model_path=model.path,
@@ -182,11 +210,12 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
         model_digest=model.digest,
         roles=roles,
         shape=store.shape_cells,
-        task_cells=choose_task(store.shape_cells, (max(edges) - 1, 2 * halo)[halo > 0], n_workers),
+        task_cells=choose_task(store.shape_cells, loads, n_workers, worker_bytes),
         edges=edges,
         crystal=crystal,
         planes=measure_planes(store, roles, crystal),
         field_halo=halo,
+        runtime=choose_runtime(model.runtime),
     )
 
 
@@ -242,35 +271,54 @@ def measure_planes(store: PointStore, roles: Roles, crystal: Crystal) -> Planes:
     return Planes(crystal.period_nm, visible=False)
 
 
-def choose_task(shape: Cell, halo: int, n_workers: int) -> Cell:
+def largest_density(store: PointStore) -> float:
+    """Return the largest density of all bricks, in ions per nm³: what a task may meet everywhere."""
+    cells = [prod(store.lattice.brick_shape(brick).tolist()) for brick in np.ndindex(store.lattice.shape_bricks)]
+    return float((store.brick_counts() / cells).max())
+
+
+def choose_task(shape: Cell, loads: Callable[[Cell], Load], n_workers: int, worker_bytes: int | None = None) -> Cell:
     """Choose the task that ends the scan first: a large one wastes less halo, a small one keeps all workers busy.
 
     Parameters
     ----------
     shape : tuple of int
         Cells of the specimen.
-    halo : int
-        Cells read beyond those written.
+    loads : callable
+        Returns what a task of given edges works on.
     n_workers : int
         Workers.
+    worker_bytes : int, optional
+        Memory that each of them may take.
 
     Returns
     -------
     tuple of int
-        Edges in cells, multiples of a brick.
+        Edges in cells, multiples of a brick: of those that fit into the memory and take 0.5–5 s, if there are any.
+
+    Raises
+    ------
+    PlanError
+        If even one brick needs more memory than a worker may take.
 
     Examples
     --------
-    >>> choose_task((30, 30, 40), 3, 1), choose_task((30, 30, 40), 3, 2), choose_task((200, 200, 200), 3, 2)
-    ((32, 32, 48), (16, 32, 48), (32, 32, 32))
+    >>> def loads(task):
+    ...     return load_of(task, (200, 200, 200), (3, 14), 33.0)
+    >>> choose_task((200, 200, 200), loads, 2)
+    (32, 32, 32)
     """
-    most = MAX_CELLS if halo < BRICK_CELLS else MAX_CELLS_WITH_FIELD
 
-    def cost(bricks: tuple[int, ...]) -> tuple[float, int]:
-        edges = [b * BRICK_CELLS for b in bricks]
-        n_tasks = prod(ceil(n / e) for n, e in zip(shape, edges, strict=True))
-        cells = prod(min(e + halo, n) for n, e in zip(shape, edges, strict=True))
-        return ceil(n_tasks / n_workers) * cells * (1 if cells <= most else 1e6), prod(edges)
+    def cost(task: Cell) -> tuple[bool, float, int]:
+        load = loads(task)
+        n_tasks = prod(ceil(n / t) for n, t in zip(shape, task, strict=True))
+        off = load.seconds > LONGEST_S or load.seconds < SHORTEST_S
+        return off, ceil(n_tasks / n_workers) * load.seconds, prod(task)
 
-    x, y, z = (b * BRICK_CELLS for b in min(product(TASK_BRICKS, repeat=3), key=cost))
-    return x, y, z
+    tasks: list[Cell] = [(x, y, z) for x, y, z in product((BRICK_CELLS * b for b in TASK_BRICKS), repeat=3)]
+    if worker_bytes is not None:
+        fitting = [task for task in tasks if loads(task).n_bytes <= worker_bytes]
+        if not fitting:
+            require_memory(loads(tasks[0]), worker_bytes)
+        tasks = fitting
+    return min(tasks, key=cost)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -13,8 +15,9 @@ import numpy.typing as npt
 
 from aptstream import __version__
 from aptstream.errors import StoreError
-from aptstream.io.arrays import CheckedArray, create_array, damaged
+from aptstream.io.arrays import READ_ERRORS, CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
+from aptstream.io.replace import replacing
 from aptstream.io.seal import load_sealed, sealed
 from aptstream.model.modelfile import parse_crystal
 from aptstream.points import Roles
@@ -54,7 +57,7 @@ def create_scan(folder: Path, plan: ScanPlan, origin_nm: Triple) -> None:
     """
     import zarr
 
-    group = zarr.open_group(folder, mode="w")
+    group = zarr.open_group(folder, mode="a")  # what stands there already, such as a lease, is left alone
     for name, _, dtype in array_names(plan.edges):
         create_array(folder, name, shape=plan.shape, dtype=dtype, chunk=plan.task_cells)
     if plan.field_halo:
@@ -76,6 +79,32 @@ def create_scan(folder: Path, plan: ScanPlan, origin_nm: Triple) -> None:
         "version": __version__,
     }
     group.attrs.update(sealed(attributes))
+
+
+def restore_metadata(folder: Path, plan: ScanPlan, origin_nm: Triple) -> None:
+    """Write the descriptions of all arrays again, where they are not what they were.
+
+    Parameters
+    ----------
+    folder : Path
+        The scan's Zarr group.
+    plan : ScanPlan
+        What it was created from.
+    origin_nm : tuple of float
+        Low corner of cell [0, 0, 0] in nm.
+    """
+    with tempfile.TemporaryDirectory() as fresh:
+        create_scan(Path(fresh), plan, origin_nm)
+        for right in Path(fresh).glob("*/zarr.json"):
+            name = right.parent.name
+            (folder / name).mkdir(exist_ok=True)
+            try:
+                same = (folder / name / "zarr.json").read_bytes() == right.read_bytes()
+            except OSError:
+                same = False
+            if not same:
+                with replacing(folder / name / "zarr.json") as stream:
+                    stream.write(right.read_bytes())
 
 
 def write_scores(folder: str, low: Cell, scores: BrickScores) -> None:
@@ -104,6 +133,67 @@ def write_scores(folder: str, low: Cell, scores: BrickScores) -> None:
             array[x, :, y, z] = np.moveaxis(scores.field, 0, 1)
 
 
+def chunk_files(folder: Path, plan: ScanPlan, index: Cell) -> list[Path]:
+    """Name the files that hold what one task wrote.
+
+    Parameters
+    ----------
+    folder : Path
+        The scan's Zarr group.
+    plan : ScanPlan
+        What is judged.
+    index : tuple of int
+        The task.
+
+    Returns
+    -------
+    list of Path
+        One for each array.
+    """
+    i, j, k = index
+    files = [folder / name / f"c.{i}.{j}.{k}" for name, _, _ in array_names(plan.edges)]
+    return [*files, folder / FIELD / f"c.{i}.0.{j}.{k}"] if plan.field_halo else files
+
+
+def read_task(folder: Path, plan: ScanPlan, index: Cell) -> dict[str, npt.NDArray[Any]]:
+    """Read back what one task wrote, checked.
+
+    Parameters
+    ----------
+    folder : Path
+        The scan's Zarr group.
+    plan : ScanPlan
+        What is judged.
+    index : tuple of int
+        The task.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Its box of every array.
+
+    Raises
+    ------
+    StoreError
+        If a chunk is missing or damaged.
+    """
+    import zarr
+
+    task, found = plan.task(index), {}
+    x, y, z = (slice(a, b) for a, b in zip(task.low, task.high, strict=True))
+    for file in chunk_files(folder, plan, index):
+        name = file.parent.name
+        # A shard ends with an index of 16 bytes a chunk and a checksum; Zarr reads nothing as zeros.
+        if file.is_symlink() or not file.is_file() or file.stat().st_size < 20:
+            raise damaged(folder, f"array '{name}' has lost its chunk file {file.name}, or its end", "all of them")
+        try:
+            array: Any = zarr.open_array(str(file.parent), mode="r", zarr_format=3)
+            found[name] = np.asarray(array[x, :, y, z] if name == FIELD else array[x, y, z])
+        except READ_ERRORS as error:
+            raise damaged(folder, f"array '{name}' is damaged in its chunk {file.name} ({error})", "whole") from error
+    return found
+
+
 def open_scan(path: str | PathLike[str]) -> ScanStore:
     """Open a finished scan.
 
@@ -121,7 +211,9 @@ def open_scan(path: str | PathLike[str]) -> ScanStore:
     StoreError
         If there is none, or it is damaged or of an unknown version.
     """
-    return ScanStore(path)
+    scan = ScanStore(path)
+    scan.check()
+    return scan
 
 
 class ScanStore:
@@ -171,19 +263,33 @@ class ScanStore:
             self.edges = tuple(int(edge) for edge in attributes["edges"])
             self.roles = Roles(tuple(map(str, attributes["host"])), tuple(map(str, attributes["solute"])))
             self.crystal = parse_crystal(attributes["crystal"])
-            self.planes = _planes(attributes["planes"])
+            self.planes = parse_planes(attributes["planes"])
             self.has_field = attributes["has_field"] is True
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise damaged(self.path, f"attributes that do not describe a scan ({error})", "a whole scan") from error
         if not self.edges or not all(1 <= edge <= 8 for edge in self.edges) or min(self.shape) < 1:
             raise damaged(self.path, f"cube edges {self.edges} and shape {self.shape}", "edges of 1–8 nm")
-        self._arrays = {
+
+    @functools.cached_property
+    def _arrays(self) -> dict[str, CheckedArray]:
+        arrays = {
             name: CheckedArray(self.path, name, shape=self.shape, dtype=dtype)
             for name, _, dtype in array_names(self.edges)
         }
         if self.has_field:
             shape = (self.shape[0], N_MAPS, *self.shape[1:])
-            self._arrays[FIELD] = CheckedArray(self.path, FIELD, shape=shape, dtype="float32")
+            arrays[FIELD] = CheckedArray(self.path, FIELD, shape=shape, dtype="float32")
+        return arrays
+
+    def check(self) -> None:
+        """Look at the descriptions of all arrays, and for chunks that are missing.
+
+        Raises
+        ------
+        StoreError
+            Naming what is damaged.
+        """
+        self._arrays  # noqa: B018  (looking is what checks)
 
     def field(self, low: int = 0, high: int | None = None) -> OrderField:
         """Read the order field of the planes low … high along x.
@@ -200,9 +306,9 @@ class ScanStore:
             )
         return OrderField.unstack(np.ascontiguousarray(np.moveaxis(self._arrays[FIELD][low:high], 1, 0)))
 
-    def p(self, edge_nm: int) -> npt.NDArray[np.float32]:
-        """Read the judgements of the cubes of one edge, (nx, ny, nz); NaN = invalid."""
-        found: npt.NDArray[np.float32] = self._arrays[f"p_{edge_nm}nm"][:]
+    def p(self, edge_nm: int, low: int = 0, high: int | None = None) -> npt.NDArray[np.float32]:
+        """Read the judgements of the cubes of one edge in the planes low … high along x; NaN = invalid."""
+        found: npt.NDArray[np.float32] = self._arrays[f"p_{edge_nm}nm"][low:high]
         return found
 
     def n_ions(self, edge_nm: int) -> npt.NDArray[np.uint32]:
@@ -221,8 +327,23 @@ class ScanStore:
         return content_digest(self._arrays, {name: self.attrs[name] for name in DEFINING})
 
 
-def _planes(fields: Any) -> Planes:
-    """Return the planes of a specimen from a file."""
+def parse_planes(fields: Any) -> Planes:
+    """Return the planes of a specimen from a file.
+
+    Parameters
+    ----------
+    fields : mapping
+        Fields of `Planes`.
+
+    Returns
+    -------
+    Planes
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError
+        If something is missing or of the wrong kind.
+    """
     return Planes(
         float(fields["period_nm"]),
         _two(fields["slope"]),

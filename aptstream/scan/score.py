@@ -114,7 +114,7 @@ def _judge_cubes(cloud: PointCloud, plan: ScanPlan, task: Task, judge: CubeJudge
         return CubeScores(p, n_ions)
     counted = SdmScan(cloud, judge.view.channels(plan.roles), judge.window, box=box, edges=[edge])
     n_host, n_solute = counted.n_ions(edge)
-    predict = Predictor(judge)
+    predict = Predictor(judge, plan.runtime)
     inside = tuple(slice(n) for n in n_cubes)
     n_ions[inside] = n_host + n_solute
     for batch in counted:

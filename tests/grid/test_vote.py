@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import naive
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -115,3 +117,37 @@ def test_votes_of_a_real_scan_equal_scattering(edge, specimen_scan):
     grid = vote(p, edge, specimen_scan.origin_nm)
     np.testing.assert_array_equal(grid.count, count)
     np.testing.assert_allclose(grid.total, total, rtol=1e-6)
+
+
+@given(
+    p=hnp.arrays(np.float32, st.tuples(*3 * [st.integers(1, 9)]), elements=st.floats(0, 1, width=32) | st.just(np.nan)),
+    chunk=st.integers(1, 9),
+    edge=st.integers(1, 4),
+)
+@settings(max_examples=30)
+def test_the_votes_of_a_dask_array_are_the_same_bits_and_lazy(p, chunk, edge):
+    import dask.array as da
+
+    lazy = vote(da.from_array(p, chunks=chunk), edge, (0, 0, 0))
+    here = vote(p, edge, (0, 0, 0))
+    for name in ("total", "count", "mean"):
+        assert isinstance(getattr(lazy, name), da.Array)
+        computed = getattr(lazy, name).compute(scheduler="synchronous")
+        assert computed.dtype == getattr(here, name).dtype
+        assert computed.tobytes() == getattr(here, name).tobytes()
+
+
+@pytest.mark.parametrize("edge", [None, 2, 4])
+@pytest.mark.parametrize("slab", [1, 7, 64])
+def test_the_votes_of_a_scan_on_disk_are_the_same_bits(edge, slab, specimen_scan, monkeypatch):
+    monkeypatch.setattr(sys.modules["aptstream.grid.vote"], "SLAB", slab)
+    here = vote(specimen_scan.p(edge or 4), edge or 4, specimen_scan.origin_nm)
+    stored = vote(specimen_scan, edge)
+    assert (stored.cube_voxels, stored.origin_nm) == (here.cube_voxels, here.origin_nm)
+    for name in ("total", "count", "mean"):
+        assert getattr(stored, name).tobytes() == getattr(here, name).tobytes()
+
+
+def test_an_array_does_not_say_how_long_its_cubes_are():
+    with pytest.raises(ValueError, match="cube_voxels"):
+        vote(np.zeros((5, 5, 5), "f4"))

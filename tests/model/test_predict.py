@@ -8,7 +8,7 @@ import pytest
 from aptstream.errors import ModelError
 from aptstream.model.modelfile import load_model
 from aptstream.model.networks import BATCH
-from aptstream.model.predict import Predictor
+from aptstream.model.predict import Predictor, choose_runtime
 from aptstream.sdm.window import SdmWindow
 
 EDGES = [4, 2]
@@ -107,3 +107,20 @@ def test_a_network_that_is_damaged_is_refused(judge, seed):
 def test_the_runtime_says_nothing(judge, capfd):
     Predictor(judge)(images(judge, 1))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.tf
+def test_tensorflow_gives_the_same_probabilities_in_batches_of_fixed_size(judge, predict):
+    on_tensorflow = Predictor(judge, "tensorflow")
+    for n in (1, BATCH, BATCH + 1):
+        np.testing.assert_allclose(on_tensorflow(images(judge, n)), predict(images(judge, n)), rtol=0, atol=1e-5)
+    # one network in a process, however many predictors
+    assert Predictor(judge, "tensorflow")._run is on_tensorflow._run
+
+
+def test_the_runtime_is_what_is_asked_for(monkeypatch):
+    assert choose_runtime("litert") == "litert"
+    with pytest.raises(ModelError, match="no runtime 'cuda'"):
+        choose_runtime("cuda")
+    monkeypatch.setattr("aptstream.model.predict.find_spec", lambda _name: None)
+    assert choose_runtime() == "litert"

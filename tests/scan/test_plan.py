@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
+from itertools import product
 from math import ceil, prod
 from types import SimpleNamespace
 
@@ -12,12 +14,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aptstream.cloud import ingest
+from aptstream.cloud.lattice import Lattice
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError, RangingError
 from aptstream.io import read_ions, write_pos
 from aptstream.points import Roles
 from aptstream.scan import plan as planning
-from aptstream.scan.plan import MAX_CELLS, MAX_CELLS_WITH_FIELD, ScanPlan, choose_task, measure_planes, plan_scan
+from aptstream.scan.costs import LONGEST_S, SHORTEST_S, load_of
+from aptstream.scan.plan import ScanPlan, choose_task, measure_planes, plan_scan
 from aptstream.sdm.field import HALO_CELLS
 from aptstream.sdm.planes import Planes
 
@@ -38,8 +42,12 @@ def make_plan(shape, task_cells, edges, field_halo=0):
 
 def store_of(shape, path):
     """What a plan needs to know of a point store."""
+    lattice = Lattice((0.0, 0.0, 0.0), shape)
+    cells = [np.prod(lattice.brick_shape(brick)) for brick in np.ndindex(lattice.shape_bricks)]
     return SimpleNamespace(
         shape_cells=shape,
+        lattice=lattice,
+        brick_counts=lambda: 33 * np.array(cells),
         path=path,
         attrs={"content_digest": "0" * 64},
         species_names=("unranged", "Al", "Li", "Mg"),
@@ -87,27 +95,48 @@ def test_the_number_of_cubes_is_that_of_the_places_where_one_fits(shape, edge):
         assert make_plan(shape, (16, 16, 16), (edge,)).n_cubes == len(fits)
 
 
+def loads_of(shape, density, halo=(3, 0)):
+    return partial(load_of, shape=shape, halo=halo, density=density)
+
+
 @given(
     shape=st.tuples(*3 * [st.integers(1, 3000)]),
-    halo=st.integers(0, 7),
+    density=st.floats(0.05, 100),
+    halo=st.sampled_from([(3, 0), (3, HALO_CELLS), (7, 0)]),
     n_workers=st.integers(1, 500),
 )
-def test_tasks_are_whole_bricks_and_read_no_more_cells_than_allowed(shape, halo, n_workers):
-    task = choose_task(shape, halo, n_workers)
+def test_tasks_are_whole_bricks_and_take_seconds_where_any_do(shape, density, halo, n_workers):
+    loads = loads_of(shape, density, halo)
+    task = choose_task(shape, loads, n_workers)
     assert all(edge % 16 == 0 and edge > 0 for edge in task)
-    assert prod(min(edge + halo, n) for edge, n in zip(task, shape, strict=True)) <= MAX_CELLS
+    every = [loads(each).seconds for each in product(range(16, 65, 16), repeat=3)]
+    if any(SHORTEST_S <= seconds <= LONGEST_S for seconds in every):
+        assert SHORTEST_S <= loads(task).seconds <= LONGEST_S
 
 
-@given(shape=st.tuples(*3 * [st.integers(1, 3000)]), n_workers=st.integers(1, 500))
-def test_tasks_with_a_field_may_read_more(shape, n_workers):
-    task = choose_task(shape, 2 * HALO_CELLS, n_workers)
-    assert prod(min(edge + 2 * HALO_CELLS, n) for edge, n in zip(task, shape, strict=True)) <= MAX_CELLS_WITH_FIELD
+@given(density=st.floats(10, 60), limit=st.integers(250, 4000))
+def test_tasks_fit_into_the_memory_or_the_largest_part_is_named(density, limit):
+    shape = (200, 200, 200)
+    loads, limit_bytes = loads_of(shape, density, (3, HALO_CELLS)), limit << 20
+    if loads((16, 16, 16)).n_bytes > limit_bytes:
+        with pytest.raises(PlanError, match=r"would need [\d,]+ MiB .* may take [\d,]+ MiB; the largest part are .*"):
+            choose_task(shape, loads, 2, limit_bytes)
+    else:
+        assert loads(choose_task(shape, loads, 2, limit_bytes)).n_bytes <= limit_bytes
+
+
+@given(a=st.floats(1, 60), b=st.floats(1, 60))
+def test_denser_tasks_cost_more(a, b):
+    low, high = (load_of((32, 32, 32), (99, 99, 99), (3, HALO_CELLS), density) for density in sorted((a, b)))
+    assert low.seconds <= high.seconds
+    assert low.n_bytes <= high.n_bytes
+    assert sum(high.parts.values()) == high.n_bytes
 
 
 @pytest.mark.parametrize("n_workers", [2, 4, 16])
 def test_no_worker_idles_while_there_are_bricks(n_workers):
     shape = (60, 60, 100)
-    task = choose_task(shape, 3, n_workers)
+    task = choose_task(shape, loads_of(shape, 60.0), n_workers)
     assert prod(ceil(n / t) for n, t in zip(shape, task, strict=True)) >= n_workers
 
 
@@ -129,7 +158,7 @@ def test_a_plan_knows_its_store_model_and_roles(shape, n_workers, model, tmp_pat
     plan = plan_scan(store, model, ROLES, n_workers=n_workers)
     assert (plan.shape, plan.edges, plan.roles) == (shape, (4, 2), ROLES)
     assert (plan.store_digest, plan.model_digest, plan.model_path) == ("0" * 64, model.digest, model.path)
-    assert plan.task_cells == choose_task(shape, 3, n_workers)
+    assert plan.task_cells == choose_task(shape, loads_of(shape, planning.largest_density(store)), n_workers)
     assert pickle.loads(pickle.dumps(plan)) == plan
 
 

@@ -13,17 +13,18 @@ import psutil
 import pytest
 
 from aptstream import scan as lazy_scan
+from aptstream.cloud.lattice import Lattice
 from aptstream.cluster import local_client
 from aptstream.errors import PlanError, StoreError
 from aptstream.io.replace import discard
 from aptstream.io.seal import sealed
 from aptstream.points import PointCloud, Roles
-from aptstream.scan import open_scan, run_scan
+from aptstream.scan import ledger, open_scan, run_scan
+from aptstream.scan import outcomes as carrying
 from aptstream.scan import plan as planning
-from aptstream.scan import run as running
 from aptstream.scan.plan import plan_scan
 from aptstream.scan.results import create_scan
-from aptstream.scan.score import BrickScores, CubeScores, score_brick
+from aptstream.scan.score import score_brick
 
 ARRAYS = ("p_4nm", "n_ions_4nm", "p_2nm", "n_ions_2nm")
 
@@ -77,14 +78,11 @@ def test_the_result_does_not_depend_on_the_size_of_the_tasks(
 
 def test_progress_tells_all_cubes_once(specimen_store, model, roles, tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "choose_task", lambda *_: (16, 16, 16))
-    monkeypatch.setattr(running, "score_brick", lambda _plan, _task: None)
-    monkeypatch.setattr(running, "write_scores", lambda *_: None)
     told = []
-    with pytest.raises(StoreError):  # nothing was written, and that is noticed
-        run_scan(specimen_store, model, roles, out=tmp_path / "s.zarr", progress=lambda *state: told.append(state))
-    assert [state[0] for state in told] == ["scan"] * 8
-    assert told[-1] == ("scan", 15 * 15 * 17, 15 * 15 * 17, "cubes")
-    assert list(tmp_path.iterdir()) == []
+    run_scan(specimen_store, model, roles, out=tmp_path / "s.zarr", progress=lambda *state: told.append(state))
+    assert [state[0] for state in told] == [f"{n}/8 tasks" for n in range(1, 9)]
+    assert told[-1][1:] == (15 * 15 * 17, 15 * 15 * 17, "cubes")
+    assert [path.name for path in tmp_path.iterdir()] == ["s.zarr"]
 
 
 @pytest.mark.parametrize(("scheduler", "edge"), [("threads", 2), ("synchronous", None)])
@@ -100,8 +98,11 @@ def test_the_lazy_array_computes_to_the_same_bits(
 def test_the_lazy_graph_carries_addresses_and_no_data(model, roles, tmp_path):
     names = ("unranged", "Al", "Li", "Mg")
     nothing = PointCloud(np.zeros((0, 3), "f4"), np.zeros(0, "f4"), np.zeros(0, "u1"), names)
+    lattice = Lattice((0.0, 0.0, 0.0), (200, 200, 400))
     store = SimpleNamespace(
-        shape_cells=(200, 200, 400),
+        shape_cells=lattice.shape_cells,
+        lattice=lattice,
+        brick_counts=lambda: np.full(lattice.n_bricks, 33 * 4096),
         path=tmp_path / "points.zarr",
         attrs={"content_digest": "0" * 64},
         species_names=names,
@@ -123,39 +124,23 @@ def test_an_existing_output_is_refused_and_left_as_it_is(specimen_store, model, 
     assert [p.name for p in tmp_path.iterdir()] == ["scan.zarr"]
 
 
-@pytest.mark.parametrize("error", [StoreError("broken"), KeyboardInterrupt(), MemoryError()])
-def test_nothing_is_left_behind_when_a_task_fails(error, specimen_store, model, roles, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "choose_task", lambda *_: (16, 16, 32))
-    done = []
-
-    def score(plan, task):
-        done.append(task)
-        if len(done) == 2:
-            raise error
-        empty = CubeScores(np.zeros(task.shape, "f4"), np.zeros(task.shape, "u4"))
-        return BrickScores(dict.fromkeys(plan.edges, empty))
-
-    monkeypatch.setattr(running, "score_brick", score)
-    with pytest.raises(type(error)):
-        run_scan(specimen_store, model, roles, out=tmp_path / "scan.zarr")
-    assert len(done) == 2
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_task_that_ends_after_its_scan_was_given_up_leaves_nothing(
     specimen_store, model, roles, tmp_path, monkeypatch
 ):
     plan = plan_scan(specimen_store, model, roles)
     folder = tmp_path / ".scan.zarr.building"
+    folder.mkdir()
     create_scan(folder, plan, specimen_store.origin_nm)
-    write = running.write_scores
+    (folder / ledger.MARKS).mkdir()
+    digest = ledger.save_plan(folder, plan)
+    write = carrying.write_scores
 
     def give_up_and_write(*args):
         write(*args)
         (folder / "zarr.json").unlink()
 
-    monkeypatch.setattr(running, "write_scores", give_up_and_write)
-    running.run_task(plan, plan.task((0, 0, 0)), str(folder))
+    monkeypatch.setattr(carrying, "write_scores", give_up_and_write)
+    carrying.run_task(str(folder), digest, (0, 0, 0))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -339,15 +324,3 @@ def test_the_error_of_a_worker_arrives_as_it_is_and_nothing_is_left(specimen_sto
     with local_client(1) as client, pytest.raises(StoreError, match="'positions'"):
         run_scan(store, model, roles, out=tmp_path / "scan.zarr", client=client)
     assert [path.name for path in tmp_path.iterdir()] == ["points.zarr"]
-
-
-@pytest.mark.cluster
-def test_a_scan_given_up_on_workers_leaves_nothing(specimen_store, model, roles, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "choose_task", lambda *_: (16, 16, 16))
-
-    def give_up(*_state):
-        raise KeyboardInterrupt
-
-    with local_client(2) as client, pytest.raises(KeyboardInterrupt):
-        run_scan(specimen_store, model, roles, out=tmp_path / "scan.zarr", client=client, progress=give_up)
-    assert list(tmp_path.iterdir()) == []

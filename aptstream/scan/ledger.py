@@ -1,0 +1,301 @@
+"""What is done of a scan that is being made: its plan, and one mark for each task whose chunks are on disk.
+
+The scan grows in a hidden folder beside its place. A mark holds the digest of what the task wrote, and is written after
+it: a task is done if there is a mark *and* the chunks have that digest. A finished scan keeps all digests in one file,
+so that damage can be found, and repaired task by task.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aptstream import __version__
+from aptstream.errors import ResumeError, StoreError
+from aptstream.io.digest import canonical_json, content_digest
+from aptstream.io.replace import replacing
+from aptstream.io.seal import sealed, unsealed
+from aptstream.model.modelfile import parse_crystal
+from aptstream.model.predict import choose_runtime
+from aptstream.points import Roles
+from aptstream.scan.plan import Cell, ScanPlan
+from aptstream.scan.results import chunk_files, parse_planes, read_task
+
+PLAN, MARKS, TASKS = "plan.json", "done", "tasks.json"
+_LARGEST_FILE = 64 << 20
+#: Where a plan is carried out; another place changes nothing.
+_PLACES = ("store_path", "model_path")
+
+
+def building_folder(target: Path) -> Path:
+    """Name the hidden folder in which something grows before it gets its place."""
+    return target.with_name(f".{target.name}.building")
+
+
+def save_plan(folder: Path, plan: ScanPlan) -> str:
+    """Write a plan where its tasks find it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the scan grows.
+    plan : ScanPlan
+        What is judged.
+
+    Returns
+    -------
+    str
+        SHA-256 of the plan.
+    """
+    content = sealed({"version": __version__, **asdict(plan)})
+    with replacing(folder / PLAN) as stream:
+        stream.write(canonical_json(content))
+    return str(content["manifest_sha256"])
+
+
+def load_plan(folder: Path) -> tuple[ScanPlan, str]:
+    """Read the plan of a scan that is being made.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it grows.
+
+    Returns
+    -------
+    plan : ScanPlan
+    version : str
+        Version of the software that made it.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it is damaged.
+    """
+    content = _load(folder / PLAN)
+    try:
+        values: dict[str, Any] = {field.name: content[field.name] for field in fields(ScanPlan)}
+        values["roles"] = Roles(*(tuple(map(str, content["roles"][role])) for role in ("host", "solute")))
+        values["crystal"], values["planes"] = parse_crystal(content["crystal"]), parse_planes(content["planes"])
+        for name in ("shape", "task_cells"):
+            values[name] = _cell(content[name], at_least=1)
+        values["edges"] = tuple(int(edge) for edge in content["edges"])
+        values["field_halo"] = int(content["field_halo"])
+        values["runtime"] = choose_runtime(str(content["runtime"]))
+        return ScanPlan(**values), str(content["version"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise StoreError(f"The plan {folder / PLAN} is damaged ({error}). Start the scan anew with --fresh.") from error
+
+
+def plan_digest(folder: Path) -> str:
+    """Return the SHA-256 of the plan of a scan that is being made; empty where there is none."""
+    try:
+        return str(json.loads((folder / PLAN).read_bytes())["manifest_sha256"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def require_same(begun: tuple[ScanPlan, str], plan: ScanPlan, folder: Path) -> None:
+    """Refuse to go on with a scan that was begun in another way.
+
+    Parameters
+    ----------
+    begun : tuple of (ScanPlan, str)
+        Plan and version that it was begun with.
+    plan : ScanPlan
+        What is asked now.
+    folder : Path
+        Where it grows.
+
+    Raises
+    ------
+    ResumeError
+        Naming all that differs.
+    """
+    was, now = ({"version": version, **asdict(each)} for each, version in (begun, (plan, __version__)))
+    different = [
+        f"{name.replace('_', ' ')} (begun with {_short(was[name])}, now {_short(now[name])})"
+        for name in now
+        if name not in _PLACES and was[name] != now[name]
+    ]
+    if different:
+        raise ResumeError(
+            f"{folder} holds a scan that was begun otherwise; what differs: {'; '.join(different)}. Go on with what it "
+            f"was begun with, give another name with --out, or start anew with --fresh, which discards it."
+        )
+
+
+def mark_done(folder: Path, plan: ScanPlan, index: Cell) -> None:
+    """Bring the chunks of a task to disk, then its mark.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the scan grows.
+    plan : ScanPlan
+        What is judged.
+    index : tuple of int
+        The task.
+    """
+    files = chunk_files(folder, plan, index)
+    for path in (*files, *{file.parent for file in files}):
+        sync(path)
+    mark = {"sha256": task_digest(folder, plan, index)}
+    with replacing(folder / MARKS / _name(index)) as stream:
+        stream.write(canonical_json(mark))
+
+
+def done_tasks(folder: Path, plan: ScanPlan) -> Iterator[tuple[Cell, bool]]:
+    """Look at every mark, and at the chunks that it speaks of.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the scan grows.
+    plan : ScanPlan
+        What is judged.
+
+    Yields
+    ------
+    index : tuple of int
+        A task that has a mark.
+    whole : bool
+        Whether its chunks are as the mark says.
+    """
+    marks = folder / MARKS
+    for index in plan.indices():
+        file = marks / _name(index)
+        if file.is_file() and not file.is_symlink():
+            try:
+                content = json.loads(file.read_bytes()[:1000])
+                promised = content["sha256"] if isinstance(content, dict) else None
+            except (ValueError, LookupError, OSError):
+                promised = None
+            yield index, promised is not None and promised == _digest_or_none(folder, plan, index)
+
+
+def close_ledger(folder: Path, plan: ScanPlan) -> None:
+    """Write the digests of all tasks into one file, and remove plan, marks and what interrupted writers left.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the scan grew.
+    plan : ScanPlan
+        What was judged.
+
+    Raises
+    ------
+    StoreError
+        If the chunks of a task are missing or damaged.
+    """
+    digests = {_name(index): task_digest(folder, plan, index) for index in plan.indices()}
+    with replacing(folder / TASKS) as stream:
+        stream.write(canonical_json(sealed({"task_cells": list(plan.task_cells), "sha256": digests})))
+    for file in (*(folder / MARKS).iterdir(), *folder.rglob("*.partial")):
+        file.unlink()
+    (folder / MARKS).rmdir()
+    (folder / PLAN).unlink()
+
+
+def task_cells_of(folder: Path) -> Cell:
+    """Read how a finished scan was cut into tasks.
+
+    Raises
+    ------
+    StoreError
+        If that is not there any more.
+    """
+    content = _load(folder / TASKS)
+    try:
+        return _cell(content["task_cells"], at_least=1)
+    except (LookupError, TypeError, ValueError) as error:
+        raise StoreError(f"{folder / TASKS} is damaged ({error}). Scan again.") from error
+
+
+def damaged_tasks(folder: Path, plan: ScanPlan) -> list[Cell]:
+    """Find the tasks of a finished scan whose chunks are not as they were written.
+
+    Parameters
+    ----------
+    folder : Path
+        The scan.
+    plan : ScanPlan
+        What was judged, cut as it was then.
+
+    Returns
+    -------
+    list of tuple of int
+
+    Raises
+    ------
+    StoreError
+        If the list of digests is missing or damaged.
+    """
+    promised = _load(folder / TASKS).get("sha256")
+    if not isinstance(promised, dict):
+        raise StoreError(f"{folder / TASKS} is damaged: it holds no digests. Scan again.")
+    return [index for index in plan.indices() if promised.get(_name(index)) != _digest_or_none(folder, plan, index)]
+
+
+def task_digest(folder: Path, plan: ScanPlan, index: Cell) -> str:
+    """Hash what a task wrote, as it is read back from the disk.
+
+    Raises
+    ------
+    StoreError
+        If a chunk is missing or damaged.
+    """
+    return content_digest(read_task(folder, plan, index), {"task": list(index)})
+
+
+def _digest_or_none(folder: Path, plan: ScanPlan, index: Cell) -> str | None:
+    try:
+        return task_digest(folder, plan, index)
+    except StoreError:
+        return None
+
+
+def sync(path: Path) -> None:
+    """Bring a file or folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    """Read a sealed JSON file."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_LARGEST_FILE + 1)
+        content = json.loads(data) if len(data) <= _LARGEST_FILE else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{file} cannot be read ({error}). Start the scan anew with --fresh.") from error
+    found = unsealed(content) if isinstance(content, dict) else None
+    if found is None:
+        raise StoreError(f"{file} is damaged: it is not what was written. Start the scan anew with --fresh.")
+    return found
+
+
+def _name(index: Iterable[int]) -> str:
+    return ".".join(map(str, index))
+
+
+def _cell(values: Any, at_least: int) -> Cell:
+    x, y, z = (int(v) for v in values)
+    if min(x, y, z) < at_least or max(x, y, z) > np.iinfo(np.int32).max:
+        raise ValueError(f"found {values}")
+    return x, y, z
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,355 @@
+"""What is done of a scan stays done: whatever dies, the same call goes on and ends with the same bytes."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aptstream.cluster import local_client
+from aptstream.errors import ResumeError, StoreError, WorkerError
+from aptstream.model.modelfile import load_model
+from aptstream.points import Roles
+from aptstream.scan import discard_scan, ledger, open_scan, outcomes, repair_scan, run, run_scan
+from aptstream.scan import plan as planning
+from aptstream.scan.ledger import building_folder
+from aptstream.scan.plan import plan_scan
+
+N_TASKS = 8
+
+
+@pytest.fixture(scope="module")
+def order_model():
+    return load_model("order")
+
+
+@pytest.fixture(autouse=True)
+def small_tasks(monkeypatch):
+    monkeypatch.setattr(planning, "choose_task", lambda *_: (16, 16, 16))
+
+
+@pytest.fixture
+def ask(specimen_store, model, roles, tmp_path):
+    """Scan into one place."""
+
+    def scan(**changes):
+        question = {"store": specimen_store, "model": model, "roles": roles, **changes}
+        store, judges, who = (question.pop(name) for name in ("store", "model", "roles"))
+        return run_scan(store, judges, who, out=tmp_path / "scan.zarr", **question)
+
+    return scan
+
+
+@pytest.fixture
+def stopped(ask, tmp_path, monkeypatch):
+    """A scan that was interrupted when three tasks were done."""
+    with monkeypatch.context() as patch:
+        count_tasks(patch, lambda n: stop(KeyboardInterrupt) if n == 4 else None)
+        with pytest.raises(KeyboardInterrupt):
+            ask()
+    return building_folder(tmp_path / "scan.zarr")
+
+
+def stop(error):
+    raise error
+
+
+def count_tasks(monkeypatch, before):
+    """Call something with its number before each task is judged; return the list of those that were."""
+    judged, score = [], outcomes.score_brick
+
+    def counted(plan, task):
+        judged.append(task.low)
+        before(len(judged))
+        return score(plan, task)
+
+    monkeypatch.setattr(outcomes, "score_brick", counted)
+    return judged
+
+
+def test_an_interrupted_scan_goes_on_where_it_was(stopped, ask, specimen_scan, tmp_path, monkeypatch):
+    assert len(list((stopped / ledger.MARKS).iterdir())) == 3
+    judged = count_tasks(monkeypatch, lambda _: None)
+    told = []
+    scan = ask(progress=lambda *state: told.append(state))
+    assert len(judged) == N_TASKS - 3
+    assert told[0][0] == "4/8 tasks"
+    assert told[-1][1] == told[-1][2]
+    assert scan.digest() == specimen_scan.digest()
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.zarr"]
+    assert sorted(path.name for path in scan.path.iterdir()) == sorted(
+        ["zarr.json", "tasks.json", *(f"{name}_{edge}nm" for name in ("p", "n_ions") for edge in (4, 2))]
+    )
+
+
+def test_other_workers_on_resume_cut_it_as_it_was_begun(stopped, ask, specimen_scan, monkeypatch):
+    monkeypatch.setattr(planning, "choose_task", lambda *_: (32, 32, 48))
+    judged = count_tasks(monkeypatch, lambda _: None)
+    assert ask().digest() == specimen_scan.digest()
+    assert len(judged) == N_TASKS - 3
+
+
+def test_nothing_is_left_of_a_scan_of_which_nothing_is_done(ask, tmp_path, monkeypatch):
+    count_tasks(monkeypatch, lambda _: stop(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        ask()
+    assert list(tmp_path.iterdir()) == []
+
+
+def mark_of(folder, number):
+    return sorted((folder / ledger.MARKS).iterdir())[number]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda folder: mark_of(folder, 1).write_bytes(b""),
+        lambda folder: mark_of(folder, 1).write_text('{"sha256": 1}'),
+        lambda folder: mark_of(folder, 1).write_text("[" * 900),
+        lambda folder: mark_of(folder, 1).unlink(),
+        lambda folder: flip(folder / "p_2nm" / f"c.{mark_of(folder, 1).name}"),
+        lambda folder: (folder / "p_4nm" / f"c.{mark_of(folder, 1).name}").unlink(),
+        lambda folder: (folder / "n_ions_4nm" / f"c.{mark_of(folder, 1).name}").write_bytes(b""),
+        lambda folder: os.truncate(folder / "n_ions_2nm" / f"c.{mark_of(folder, 1).name}", 40),
+        lambda folder: shutil.copy(
+            folder / "p_2nm" / f"c.{mark_of(folder, 0).name}", folder / "p_2nm" / f"c.{mark_of(folder, 1).name}"
+        ),
+    ],
+    ids=["empty mark", "wrong mark", "deep mark", "no mark", "flipped", "deleted", "emptied", "truncated", "exchanged"],
+)
+def test_a_task_whose_mark_and_chunks_disagree_is_done_again(harm, stopped, ask, specimen_scan, monkeypatch):
+    harm(stopped)
+    judged = count_tasks(monkeypatch, lambda _: None)
+    assert ask().digest() == specimen_scan.digest()
+    assert len(judged) == N_TASKS - 2
+
+
+def flip(file, share=0.5):
+    content = bytearray(file.read_bytes())
+    content[int(share * len(content))] ^= 0x10
+    file.write_bytes(content)
+
+
+def test_an_array_whose_description_was_lost_is_taken_up_again(stopped, ask, specimen_scan):
+    (stopped / "p_4nm" / "zarr.json").write_text("{")
+    assert ask().digest() == specimen_scan.digest()
+
+
+def test_a_damaged_plan_is_named(stopped, ask):
+    flip(stopped / ledger.PLAN)
+    with pytest.raises(StoreError, match=r"plan\.json.*--fresh"):
+        ask()
+
+
+@pytest.mark.parametrize("change", ["roles", "model", "crystal", "version"])
+def test_another_question_on_resume_is_refused_and_says_what_differs(
+    change, stopped, ask, model, order_model, monkeypatch
+):
+    changes, message = {}, ""
+    if change == "roles":
+        changes, message = {"roles": Roles(("Al",), ("Li",))}, r"roles \(begun with .*Mg.*now"
+    elif change == "model":
+        changes, message = {"model": order_model}, "model digest"
+    elif change == "crystal":
+        other = replace(model.crystal, a_nm=0.404)
+        changes, message = {"model": model.looking_for(other)}, "crystal"
+    else:
+        monkeypatch.setattr(ledger, "__version__", "9.9")
+        message = r"version \(begun with .*now \"9\.9\"\)"
+    before = sorted(path.name for path in (stopped / ledger.MARKS).iterdir())
+    with pytest.raises(ResumeError, match=message):
+        ask(**changes)
+    assert sorted(path.name for path in (stopped / ledger.MARKS).iterdir()) == before
+
+
+def test_discarding_makes_way_for_another_question(stopped, ask, tmp_path):
+    discard_scan(tmp_path / "scan.zarr")
+    assert list(tmp_path.iterdir()) == []
+    ask(roles=Roles(("Al",), ("Li",)))
+
+
+def test_a_complete_scan_is_returned_as_it_is(ask, monkeypatch):
+    first = ask()
+    times = {file: file.stat().st_mtime_ns for file in first.path.rglob("*")}
+    judged = count_tasks(monkeypatch, lambda _: None)
+    assert ask().digest() == first.digest()
+    assert judged == []
+    assert {file: file.stat().st_mtime_ns for file in first.path.rglob("*")} == times
+    with pytest.raises(ResumeError, match="roles"):
+        ask(roles=Roles(("Al",), ("Li",)))
+
+
+def test_a_task_that_always_fails_is_named_and_the_others_are_done(ask, tmp_path, specimen_scan, monkeypatch):
+    with monkeypatch.context() as patch:
+        count_tasks(patch, lambda n: stop(StoreError("the third is broken.")) if n == 3 else None)
+        with pytest.raises(StoreError, match=r"1 of 8 tasks failed, first task 0\.1\.0, cells \(0, 16, 0\).*third is"):
+            ask()
+    assert len(list((building_folder(tmp_path / "scan.zarr") / ledger.MARKS).iterdir())) == N_TASKS - 1
+    judged = count_tasks(monkeypatch, lambda _: None)
+    assert ask().digest() == specimen_scan.digest()
+    assert judged == [(0, 16, 0)]
+
+
+def test_what_is_no_error_of_ours_is_told_as_that_of_a_worker(ask, monkeypatch):
+    judged = count_tasks(monkeypatch, lambda _: stop(MemoryError("no room")))
+    with pytest.raises(WorkerError, match=r"8 of 8 tasks failed.*no room"):
+        ask()
+    assert len(judged) == run.HOPELESS
+
+
+def test_a_full_disk_stops_the_scan_and_keeps_what_is_done(ask, tmp_path, specimen_scan, monkeypatch):
+    with monkeypatch.context() as patch:
+        judged = count_tasks(patch, lambda n: stop(OSError(errno.ENOSPC, "No space left")) if n == 3 else None)
+        with pytest.raises(StoreError, match=r"disk is full: \d+ MiB are free.*kept.*same command"):
+            ask()
+    assert len(judged) == 3
+    assert ask().digest() == specimen_scan.digest()
+
+
+def test_the_same_task_twice_gives_the_same_bytes(stopped):
+    (index, _) = next(ledger.done_tasks(stopped, ledger.load_plan(stopped)[0]))
+    plan = ledger.load_plan(stopped)[0]
+    files = ledger.chunk_files(stopped, plan, index)
+    before = [file.read_bytes() for file in files]
+    outcomes.run_task(str(stopped), ledger.plan_digest(stopped), index)
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_task_of_a_scan_that_was_begun_anew_does_nothing(stopped):
+    with pytest.raises(StoreError, match="begun anew"):
+        outcomes.run_task(str(stopped), "0" * 64, (0, 0, 0))
+
+
+def test_links_in_place_of_chunks_and_marks_are_not_followed(stopped, tmp_path, ask, specimen_scan, monkeypatch):
+    mark = mark_of(stopped, 0)
+    chunk = stopped / "p_4nm" / f"c.{mark.name}"
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(chunk, tmp_path / "elsewhere" / "chunk")
+    chunk.symlink_to(tmp_path / "elsewhere" / "chunk")
+    judged = count_tasks(monkeypatch, lambda _: None)
+    assert ask().digest() == specimen_scan.digest()
+    assert len(judged) == N_TASKS - 2
+
+
+def hold(folder, ready, done):
+    from aptstream.io.lease import leased
+
+    with leased(Path(folder)):
+        ready.set()
+        done.wait(60)
+
+
+def test_a_second_run_on_one_output_is_refused_and_the_first_one_named(stopped, ask, specimen_scan):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(str(stopped), ready, done))
+    other.start()
+    assert ready.wait(60)
+    with pytest.raises(StoreError, match=rf"Another run is writing .*process {other.pid} on"):
+        ask()
+    done.set()
+    other.join()
+    assert ask().digest() == specimen_scan.digest()
+
+
+def test_the_lease_of_a_killed_process_is_free(stopped, ask, specimen_scan):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(str(stopped), ready, done))
+    other.start()
+    assert ready.wait(60)
+    os.kill(other.pid, signal.SIGKILL)
+    other.join()
+    assert ask().digest() == specimen_scan.digest()
+
+
+@pytest.fixture
+def finished(ask):
+    return ask().path
+
+
+ARRAYS = ("p_4nm", "n_ions_4nm", "p_2nm", "n_ions_2nm")
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("harm", ["flipped", "truncated", "emptied", "deleted", "described otherwise"])
+def test_repair_does_what_is_damaged_again_and_nothing_else(
+    name, harm, finished, specimen_store, model, specimen_scan, monkeypatch
+):
+    file = finished / name / "c.0.1.0"
+    {
+        "flipped": lambda: flip(file, 0.4),
+        "truncated": lambda: os.truncate(file, 30),
+        "emptied": lambda: os.truncate(file, 0),
+        "deleted": file.unlink,
+        "described otherwise": lambda: (finished / name / "zarr.json").write_text("{}"),
+    }[harm]()
+    judged = count_tasks(monkeypatch, lambda _: None)
+    n_again = repair_scan(finished, specimen_store, model)
+    assert n_again == (0 if harm == "described otherwise" else 1)
+    assert judged == [(0, 16, 0)] * n_again
+    assert open_scan(finished).digest() == specimen_scan.digest()
+    assert repair_scan(finished, specimen_store, model) == 0
+    assert not {ledger.PLAN, ledger.MARKS, "lease.json"} & {path.name for path in finished.iterdir()}
+
+
+def test_repair_refuses_other_ions_and_models(finished, specimen_store, model, order_model):
+    with pytest.raises(ResumeError, match="model digest"):
+        repair_scan(finished, specimen_store, order_model)
+
+
+def test_repair_that_gives_other_numbers_says_so(finished, specimen_store, model, monkeypatch):
+    flip(finished / "p_4nm" / "c.0.0.0")
+    score = outcomes.score_brick
+
+    def otherwise(plan, task):
+        found = score(plan, task)
+        return replace(found, cubes={e: replace(c, p=c.p * np.float32(0.5)) for e, c in found.cubes.items()})
+
+    monkeypatch.setattr(outcomes, "score_brick", otherwise)
+    with pytest.raises(StoreError, match="came out otherwise"):
+        repair_scan(finished, specimen_store, model)
+
+
+@pytest.mark.cluster
+def test_workers_that_die_are_replaced_and_the_bytes_are_the_same(ask, specimen_scan, specimen_store):
+    rng = np.random.default_rng(5)
+    with local_client(2) as client:
+        killed = []
+
+        def kill_one(*_state):
+            if len(killed) < 4 and rng.random() < 0.7:
+                pids = list(client.run(os.getpid, on_error="ignore").values())
+                killed.append(pids[0])
+                os.kill(pids[0], signal.SIGKILL)
+
+        scan = ask(client=client, progress=kill_one)
+    assert killed
+    assert scan.digest() == specimen_scan.digest()
+
+
+@pytest.mark.cluster
+def test_a_scan_given_up_on_workers_goes_on(ask, specimen_scan, tmp_path):
+    def give_up(*_state):
+        raise KeyboardInterrupt
+
+    with local_client(2) as client, pytest.raises(KeyboardInterrupt):
+        ask(client=client, progress=give_up)
+    marks = list((building_folder(tmp_path / "scan.zarr") / ledger.MARKS).iterdir())
+    assert marks
+    assert ask().digest() == specimen_scan.digest()
+
+
+def test_tasks_carry_addresses_only(specimen_store, model, roles, tmp_path):
+    import pickle
+
+    plan = plan_scan(specimen_store, model, roles)
+    assert len(pickle.dumps((outcomes.run_task, (str(tmp_path), "0" * 64, (1, 2, 3))))) < 1000
+    assert plan.task((0, 0, 0)).low == (0, 0, 0)
