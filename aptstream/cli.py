@@ -6,36 +6,37 @@ Progress and messages go to stderr, results to stdout. Exit codes: 0 done, 1 fai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from aptstream import __version__
+from aptstream.cli_cluster import Insecure, SchedulerAt, TlsCa, TlsCert, TlsKey, Workers, scheduler_of, workers_for
 from aptstream.cli_model import add_verbs, model_app
 from aptstream.cli_parts import (
     CutAt,
+    Host,
     LatticeParameter,
+    ModelName,
     Pole,
+    RuntimeName,
     Seed,
+    Solute,
     Structure,
     cut_of,
     facts,
     model_for,
+    roles_of,
     stderr,
     stdout,
     verb,
 )
 from aptstream.cli_ranges import add_range_verbs
+from aptstream.cli_scan import add_scan_verbs
 from aptstream.cli_simulate import simulate
 from aptstream.display import StageDisplay, say_decisions, show_evaluation, show_facts, show_summary, write_json
-
-if TYPE_CHECKING:
-    from distributed import Client
-
-    from aptstream.points import Roles
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 export_app = typer.Typer(no_args_is_help=True, help="Write a result in a form that other programs read.")
@@ -43,6 +44,7 @@ app.add_typer(export_app, name="export")
 app.add_typer(model_app, name="model")
 add_verbs(app)
 add_range_verbs(app)
+add_scan_verbs(app)
 
 
 def _in_a_folder(path: Path | None) -> Path | None:
@@ -53,14 +55,6 @@ def _in_a_folder(path: Path | None) -> Path | None:
 
 
 Ranges = Annotated[Path, typer.Option("--ranges", help="Range file (.rrng, .rng, .env).")]
-Host = Annotated[str | None, typer.Option("--host", help="Species of the matrix, such as Al. Default: guessed.")]
-Solute = Annotated[
-    str | None, typer.Option("--solute", help="Species that order, such as Li,Mg: they count as one. Default: guessed.")
-]
-ModelName = Annotated[str, typer.Option("--model", help="Name of a shipped model, or path of an .aptmodel file.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=0, help="Worker processes; 0 = none. Default: one a core.")
-]
 JsonTo = Annotated[
     Path | None,
     typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=_in_a_folder),
@@ -100,9 +94,9 @@ def demo(
         particles = draw_particles(rng, settings.size_nm, volume_fraction=0.08, n_small=6)
         specimen = simulate_specimen(rng, particles, settings)
         files = write_specimen(specimen, folder)
-        roles = _roles(settings.alloy.host, ",".join(settings.alloy.solutes))
+        roles = roles_of(settings.alloy.host, ",".join(settings.alloy.solutes))
         question = Question(files.pos, files.rrng, roles, load_model(), specimen.ordered_particles)
-        with _cluster(workers, stages) as client:
+        with workers_for(stages, workers, None) as client:
             summary = analyse(question, folder, client=client, stages=stages)
         stages.finish()
         show_summary(summary, folder, stages.seconds, json_to)
@@ -113,7 +107,7 @@ def demo(
 def run(
     file: Annotated[Path, typer.Argument(help="Ions (.pos).")],
     ranges: Ranges,
-    out: Annotated[Path, typer.Option(help="Output folder; must not exist, or be empty.")],
+    out: Annotated[Path, typer.Option(help="Output folder; new, empty, or of a run that was stopped.")],
     host: Host = None,
     solute: Solute = None,
     model: ModelName = "order",
@@ -121,21 +115,28 @@ def run(
     a_nm: LatticeParameter = None,
     pole: Pole = None,
     cut: CutAt = None,
+    runtime: RuntimeName = None,
     workers: Workers = None,
+    scheduler: SchedulerAt = None,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    insecure: Insecure = False,
     json_to: JsonTo = None,
 ) -> None:
-    """Find ordered particles in a file of ions, and write a report.
+    """Find ordered particles in a file of ions, and write a report. What was stopped goes on with the same command.
 
     Example: `aptstream run R5096.pos --ranges R5096.rrng --host Al --solute Li,Mg --out R5096`
     """
     from aptstream.workflow import Question, analyse, check_question, output_folder
 
-    chosen = model_for(model, structure, a_nm, pole)
-    question = Question(file, ranges, _roles(host, solute), chosen, cut=cut_of(cut))
+    elsewhere = scheduler_of(scheduler, tls_ca, tls_cert, tls_key, insecure=insecure)
+    chosen = model_for(model, structure, a_nm, pole, runtime=runtime)
+    question = Question(file, ranges, roles_of(host, solute), chosen, cut=cut_of(cut))
     check_question(question)
     with output_folder(out), StageDisplay(stderr) as stages:
         say_decisions(stderr, chosen, question.roles)
-        with _cluster(workers, stages) as client:
+        with workers_for(stages, workers, elsewhere) as client:
             summary = analyse(question, out, client=client, stages=stages)
         stages.finish()
         show_summary(summary, out, stages.seconds, json_to)
@@ -157,40 +158,6 @@ def ingest(
     with StageDisplay(stderr) as stages:
         stages.begin("ingest")
         make_store(file, ranges=ranges, out=out, progress=stages)
-    show_facts(stdout, facts(out))
-
-
-@app.command()
-@verb
-def scan(
-    store: Annotated[Path, typer.Argument(help="Point store.")],
-    out: Annotated[Path, typer.Option(help="Scan to make.")],
-    host: Host = None,
-    solute: Solute = None,
-    model: ModelName = "order",
-    structure: Structure = None,
-    a_nm: LatticeParameter = None,
-    pole: Pole = None,
-    workers: Workers = None,
-) -> None:
-    """Judge all overlapping cubes of a point store.
-
-    Example: `aptstream scan R5096.zarr --host Al --solute Li,Mg --out R5096-scan.zarr`
-    """
-    from aptstream.cloud import open_store
-    from aptstream.cloud.ranging import explain_roles
-    from aptstream.scan import run_scan
-
-    with StageDisplay(stderr) as stages:
-        points, roles, judges = open_store(store), _roles(host, solute), model_for(model, structure, a_nm, pole)
-        say_decisions(stderr, judges, roles)
-        if roles is None:
-            guess = explain_roles(points.species_counts(), points.ranges)
-            stages.note(str(guess))
-            roles = guess.roles
-        with _cluster(workers, stages) as client:
-            stages.begin("scan")
-            run_scan(points, judges, roles, out=out, client=client, progress=stages)
     show_facts(stdout, facts(out))
 
 
@@ -291,35 +258,9 @@ def evaluate(
     show_evaluation(stdout, evaluation_of(path, truth, seed), json_to)
 
 
-def _roles(host: str | None, solute: str | None) -> Roles | None:
-    """Split the lists of species; nothing where they are to be guessed."""
-    from aptstream.points import Roles
-
-    if host is None and solute is None:
-        return None
-    if host is None or solute is None:
-        missing = "--host" if host is None else "--solute"
-        raise typer.BadParameter("give both host and solute, or neither to have them guessed", param_hint=missing)
-    hosts, solutes = (tuple(name.strip() for name in names.split(",") if name.strip()) for names in (host, solute))
-    return Roles(hosts, solutes)
-
-
-@contextmanager
-def _cluster(workers: int | None, stages: Any) -> Iterator[Client | None]:
-    """Start worker processes on this machine, reachable from it only."""
-    from aptstream.cluster import local_client, usable_cores
-
-    n = usable_cores() if workers is None else workers
-    if n == 0:
-        yield None
-        return
-    stages.begin("workers")
-    with local_client(n) as client:
-        yield client
-
-
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; a batch system that ends it is answered like Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
 
 

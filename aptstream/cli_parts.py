@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
@@ -16,6 +19,7 @@ from aptstream.errors import AptstreamError
 if TYPE_CHECKING:
     from aptstream.grid.answer import Cut
     from aptstream.model.modelfile import Model
+    from aptstream.points import Roles
 
 stderr, stdout = Console(stderr=True), Console()
 Arguments = ParamSpec("Arguments")
@@ -26,7 +30,20 @@ Structure = Annotated[
 ]
 LatticeParameter = Annotated[float | None, typer.Option("--a", help="Lattice parameter in nm. Default: the model's.")]
 Pole = Annotated[str | None, typer.Option("--pole", help="Pole along z, such as 0,0,1. Default: the model's.")]
+Host = Annotated[str | None, typer.Option("--host", help="Species of the matrix, such as Al. Default: guessed.")]
+Solute = Annotated[
+    str | None, typer.Option("--solute", help="Species that order, such as Li,Mg: they count as one. Default: guessed.")
+]
+ModelName = Annotated[str, typer.Option("--model", help="Name of a shipped model, or path of an .aptmodel file.")]
+RuntimeName = Annotated[
+    str | None,
+    typer.Option("--runtime", help="What networks run on: litert or tensorflow. Default: tensorflow where a GPU is."),
+]
 CutAt = Annotated[str | None, typer.Option("--cut", help="Fixed cut: 62/64 of the votes, or 0.5 of the order.")]
+
+
+#: Verbs that go on where they were stopped.
+RESUMABLE = ("run", "ingest", "scan", "repair")
 
 
 def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
@@ -44,14 +61,18 @@ def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
             stderr.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", soft_wrap=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            stderr.print(
-                "interrupted: nothing half-written was left. Stages that were complete stay in the output folder: "
-                "remove it, or give another --out, to start over.",
-                soft_wrap=True,
-            )
+            stderr.print(escape(_after_interruption(function.__name__)), highlight=False, soft_wrap=True)
             raise typer.Exit(130) from error
 
     return guarded
+
+
+def _after_interruption(name: str) -> str:
+    """Say what an interruption left, and how to go on."""
+    if name in RESUMABLE:
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        return f"interrupted: what was done is kept. To go on: {command}"
+    return "interrupted: nothing half-written was left."
 
 
 def facts(path: Path) -> dict[str, Any]:
@@ -71,12 +92,15 @@ def pole_of(text: str) -> tuple[int, ...]:
         ) from error
 
 
-def model_for(name: str, structure: str | None, a_nm: float | None, pole: str | None) -> Model:
-    """Load a model, and let it look for another crystal where one is named."""
+def model_for(
+    name: str, structure: str | None, a_nm: float | None, pole: str | None, *, runtime: str | None = None
+) -> Model:
+    """Load a model, and let it look for another crystal and run elsewhere where that is asked for."""
     from aptstream.crystal import Crystal
     from aptstream.model.modelfile import load_model
+    from aptstream.model.predict import choose_runtime
 
-    model = load_model(name)
+    model = replace(load_model(name), runtime=choose_runtime(runtime))
     if structure is None and a_nm is None and pole is None:
         return model
     own = model.crystal
@@ -113,3 +137,16 @@ def cut_of(text: str | None) -> Cut | None:
             f"found {text!r}, expected a probability such as 0.5 for the order, or 62/64 for the votes",
             param_hint="--cut",
         ) from error
+
+
+def roles_of(host: str | None, solute: str | None) -> Roles | None:
+    """Split the lists of species; nothing where they are to be guessed."""
+    from aptstream.points import Roles
+
+    if host is None and solute is None:
+        return None
+    if host is None or solute is None:
+        missing = "--host" if host is None else "--solute"
+        raise typer.BadParameter("give both host and solute, or neither to have them guessed", param_hint=missing)
+    hosts, solutes = (tuple(name.strip() for name in names.split(",") if name.strip()) for names in (host, solute))
+    return Roles(hosts, solutes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from aptstream.model.modelfile import Model
     from aptstream.points import RangeTable, Roles
     from aptstream.report import Summary
+
+
+class _Told(logging.Handler):
+    """Prints what the library tells on the way, such as tasks that are skipped or failed."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        self.console.print(record.getMessage(), highlight=False, markup=False, soft_wrap=True)
 
 
 class StageDisplay:
@@ -42,7 +55,7 @@ class StageDisplay:
         self.console = console
         self.seconds: dict[str, float] = {}
         self._bars = Bars(
-            TextColumn("{task.description:>20}"),
+            TextColumn("{task.description:>28}"),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -53,9 +66,12 @@ class StageDisplay:
         )
         self._task: TaskID | None = None
         self._stage, self._start, self._last = "", 0.0, ("", 0)
+        self._told = _Told(console)
 
     def __enter__(self) -> StageDisplay:
         self._bars.start()
+        logging.getLogger("aptstream").addHandler(self._told)
+        logging.getLogger("aptstream").setLevel(logging.INFO)
         return self
 
     def __exit__(
@@ -63,6 +79,7 @@ class StageDisplay:
     ) -> None:
         if kind is None:
             self.finish()
+        logging.getLogger("aptstream").removeHandler(self._told)
         self._bars.stop()
 
     def begin(self, stage: str) -> None:

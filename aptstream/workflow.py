@@ -11,22 +11,29 @@ from typing import TYPE_CHECKING, Protocol
 
 from aptstream.cloud import ingest
 from aptstream.cloud.ranging import RolesGuess, explain_roles
-from aptstream.cloud.store import PointStore
-from aptstream.errors import StoreError
+from aptstream.cloud.store import PointStore, open_store
+from aptstream.errors import ResumeError, StoreError
 from aptstream.grid import compare_with_truth, find
 from aptstream.grid.answer import Cut
 from aptstream.io import read_ranges
+from aptstream.io.digest import file_sha256
 from aptstream.io.ions import open_ions
+from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
 from aptstream.points import Roles
 from aptstream.progress import Progress
 from aptstream.report import Summary, report
 from aptstream.scan import ScanStore, run_scan
+from aptstream.scan.ledger import building_folder
 from aptstream.scan.plan import check_crystal
 from aptstream.simulate import Particles
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+#: What a run makes beside the ions, in its order; the page comes last.
+_MADE = ("scan.zarr", ".scan.zarr.building", "grid.zarr", "grid.vti", "particles.csv", "figures")
 
 
 class Stages(Progress, Protocol):
@@ -130,12 +137,12 @@ def check_question(question: Question) -> None:
 
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
-    """Make an output folder; if what follows fails before anything complete stands in it, it is removed.
+    """Make an output folder, or take up that of a run that was stopped; an empty one is removed again.
 
     Parameters
     ----------
     path : Path
-        Must not exist, or be an empty folder.
+        Must not exist, be empty, or hold a run that did not end.
 
     Yields
     ------
@@ -149,10 +156,10 @@ def output_folder(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_dir():
         raise StoreError(f"The output folder {path} is a file: give another name with --out. Nothing was changed.")
     try:
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and any(path.iterdir()) and not is_unfinished(path):
             raise StoreError(
-                f"The output folder {path} is in use: it holds files. Expected a new or empty folder: give another one "
-                f"with --out. Nothing in it was changed.{_unfinished(path)}"
+                f"The output folder {path} is in use: it holds files. Expected a new or empty folder, or one of a run "
+                f"that was stopped: give another one with --out. Nothing in it was changed."
             )
         made = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
@@ -170,14 +177,38 @@ def output_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
 
 
-def _unfinished(path: Path) -> str:
-    """Say what to do with a run that did not end."""
-    if (path / "points.zarr").is_dir() and not (path / "report.html").exists():
-        return (
-            f" It holds the ions of a run that did not end: go on with aptstream scan {path / 'points.zarr'}, "
-            f"or remove the folder."
+def is_unfinished(path: Path) -> bool:
+    """Tell whether a folder holds a run that did not end, and nothing else.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+
+    Returns
+    -------
+    bool
+    """
+    names = {entry.name for entry in path.iterdir()}
+    begun = {"points.zarr", building_folder(path / "points.zarr").name}
+    return bool(names & begun) and "report.html" not in names and names <= {*begun, *_MADE}
+
+
+def _ions(question: Question, target: Path, stages: Stages) -> PointStore:
+    """Take in the ions, or those that an earlier run of the same question has taken in."""
+    if not target.exists():
+        return ingest(question.ions, ranges=question.ranges, out=target, progress=stages)
+    store, ranges = open_store(target), read_ranges(question.ranges)
+    same_file = store.attrs["source"]["sha256"] == file_sha256(question.ions)
+    if not same_file or store.ranges != ranges:
+        what = "ranges" if same_file else "ions"
+        raise ResumeError(
+            f"{target.parent} holds a run that was begun with other {what}: found those of "
+            f"{store.attrs['source']['name']}, expected {question.ions.name} with the same ranges. Give another --out, "
+            f"or remove that folder."
         )
-    return ""
+    stages.note("going on: the ions were taken in before")
+    return store
 
 
 def analyse(question: Question, out: Path, *, client: Client | None, stages: Stages) -> Summary:
@@ -204,7 +235,7 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
         Whatever a stage finds wrong; what is complete stays.
     """
     stages.begin("ingest")
-    store = ingest(question.ions, ranges=question.ranges, out=out / "points.zarr", progress=stages)
+    store = _ions(question, out / "points.zarr", stages)
     roles, guess = question.roles, None
     if roles is None:
         guess = explain_roles(store.species_counts(), store.ranges)
@@ -212,6 +243,7 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
         stages.note(str(guess))
     stages.begin("scan")
     scan = run_scan(store, question.model, roles, out=out / "scan.zarr", client=client, progress=stages)
+    discard(out / "grid.zarr")  # of a run that was stopped before its page was written
     job = Conclusion(scan, store, question.model, question.truth, question.cut, guess)
     return conclude(job, out=out, stages=stages)
 

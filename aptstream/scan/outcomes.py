@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aptstream.errors import StoreError, WorkerError
 from aptstream.io.replace import discard
+from aptstream.scan.costs import count_workers
 from aptstream.scan.ledger import load_plan, mark_done, plan_digest
 from aptstream.scan.plan import Cell, ScanPlan
 from aptstream.scan.results import write_scores
@@ -124,7 +125,7 @@ def _on_workers(folder: str, digest: str, pending: Sequence[Cell], client: Clien
         futures.add(future)
 
     try:
-        for _ in range(min(IN_FLIGHT * max(sum(client.nthreads().values()), 1), len(waiting))):
+        for _ in range(min(IN_FLIGHT * count_workers(client), len(waiting))):
             launch()
         for future in futures:
             index = flying.pop(future)

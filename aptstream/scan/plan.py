@@ -271,6 +271,24 @@ def measure_planes(store: PointStore, roles: Roles, crystal: Crystal) -> Planes:
     return Planes(crystal.period_nm, visible=False)
 
 
+def load_of_plan(plan: ScanPlan, store: PointStore) -> Load:
+    """Say what the largest of the tasks of a plan works on.
+
+    Parameters
+    ----------
+    plan : ScanPlan
+        What is judged.
+    store : PointStore
+        The ions.
+
+    Returns
+    -------
+    Load
+    """
+    halo = (max(plan.edges) - 1, plan.field_halo)
+    return load_of(plan.task_cells, plan.shape, halo, largest_density(store))
+
+
 def largest_density(store: PointStore) -> float:
     """Return the largest density of all bricks, in ions per nm³: what a task may meet everywhere."""
     cells = [prod(store.lattice.brick_shape(brick).tolist()) for brick in np.ndindex(store.lattice.shape_bricks)]

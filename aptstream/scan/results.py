@@ -27,7 +27,7 @@ from aptstream.scan.score import BrickScores
 from aptstream.sdm.darkfield import N_MAPS, OrderField
 from aptstream.sdm.planes import Planes
 
-FORMAT, FORMAT_VERSION = "aptstream-scan", 2
+FORMAT, FORMAT_VERSION = "aptstream-scan", 3
 #: Attributes that say what the numbers mean; the others are history.
 DEFINING = (
     *("format", "format_version", "origin_nm", "shape", "edges", "has_field", "host", "solute"),
@@ -77,6 +77,7 @@ def create_scan(folder: Path, plan: ScanPlan, origin_nm: Triple) -> None:
         "store_digest": plan.store_digest,
         "model_digest": plan.model_digest,
         "version": __version__,
+        "runtime": plan.runtime,
     }
     group.attrs.update(sealed(attributes))
 
@@ -257,7 +258,7 @@ class ScanStore:
             raise StoreError(f"There is no scan at {self.path}. Make one with: aptstream scan STORE --out {self.path}")
         attributes = load_sealed(self.path, kind=(FORMAT, FORMAT_VERSION), made_by="aptstream scan")
         try:
-            self.attrs = MappingProxyType({name: attributes[name] for name in (*DEFINING, "version")})
+            self.attrs = MappingProxyType({name: attributes[name] for name in (*DEFINING, "version", "runtime")})
             self.shape = _three(attributes["shape"], int)
             self.origin_nm: Triple = _three(attributes["origin_nm"], float)
             self.edges = tuple(int(edge) for edge in attributes["edges"])

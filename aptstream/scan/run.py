@@ -21,9 +21,10 @@ from aptstream.errors import AptstreamError, StoreError, WorkerError
 from aptstream.io.lease import LEASE, leased
 from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
+from aptstream.model.predict import choose_runtime
 from aptstream.points import Roles
 from aptstream.progress import Progress, silent
-from aptstream.scan.costs import worker_memory
+from aptstream.scan.costs import count_workers, require_memory, worker_memory
 from aptstream.scan.ledger import (
     MARKS,
     PLAN,
@@ -37,7 +38,7 @@ from aptstream.scan.ledger import (
     task_cells_of,
 )
 from aptstream.scan.outcomes import Outcome, outcomes
-from aptstream.scan.plan import Cell, ScanPlan, plan_scan
+from aptstream.scan.plan import Cell, ScanPlan, load_of_plan, plan_scan
 from aptstream.scan.results import ScanStore, chunk_files, create_scan, open_scan, restore_metadata
 
 if TYPE_CHECKING:
@@ -92,13 +93,13 @@ def run_scan(
         As `plan_scan`.
     """
     target = Path(out)
-    n_workers = max(sum(client.nthreads().values()), 1) if client is not None else 1
-    plan = plan_scan(store, model, roles, n_workers=n_workers, worker_bytes=worker_memory(client))
+    plan = plan_scan(store, model, roles, n_workers=count_workers(client), worker_bytes=worker_memory(client))
     if target.exists() or target.is_symlink():
         return _finished(target, plan)
     with leased(building_folder(target)) as folder:
         try:
             plan, pending = _begin(folder, plan, store)
+            require_memory(load_of_plan(plan, store), worker_memory(client))
             _carry_out(folder, plan, pending, client, progress)
             close_ledger(folder, plan)
             open_scan(folder)
@@ -165,7 +166,8 @@ def repair_scan(
     """
     folder = Path(path)
     scan = ScanStore(folder)
-    plan = replace(plan_scan(store, model.looking_for(scan.crystal), scan.roles), task_cells=task_cells_of(folder))
+    asked = replace(model.looking_for(scan.crystal), runtime=scan.attrs["runtime"])
+    plan = replace(plan_scan(store, asked, scan.roles), task_cells=task_cells_of(folder))
     require_same((_plan_of(scan, plan), __version__), plan, folder)
     with leased(folder):
         restore_metadata(folder, plan, store.origin_nm)
@@ -206,6 +208,7 @@ def _plan_of(scan: ScanStore, plan: ScanPlan) -> ScanPlan:
         crystal=scan.crystal,
         planes=scan.planes,
         field_halo=plan.field_halo if scan.has_field else 0,
+        runtime=choose_runtime(scan.attrs["runtime"]),
     )
 
 

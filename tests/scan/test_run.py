@@ -250,7 +250,7 @@ def test_attributes_that_cannot_be_right_are_refused_even_under_a_seal(change, c
 @pytest.mark.parametrize("change", [{"format_version": 1}, {"format": "aptstream-grid"}, {"format": None}])
 def test_another_kind_or_version_is_named(change, copy):
     edit(copy, change, seal=True)
-    with pytest.raises(StoreError, match=r"of another kind: found .* expected 'aptstream-scan' version 2"):
+    with pytest.raises(StoreError, match=r"of another kind: found .* expected 'aptstream-scan' version 3"):
         open_scan(copy)
 
 
