@@ -33,7 +33,7 @@ setup(
         [
             kernel("_sdm", "sdm_kernel.c"),
             kernel("_field"),
-            kernel("_kdtree"),
+            kernel("_kdtree", "kdtree.c"),
             kernel("_ions"),
             kernel("_gridnet", "gridnet.c", flags=FUSED),
         ],

@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from aptstream.points import RangeTable as RangeTable
     from aptstream.points import Roles as Roles
     from aptstream.regions import Box as Box
+    from aptstream.regions import Cylinder as Cylinder
+    from aptstream.regions import OrientedBox as OrientedBox
     from aptstream.regions import Sphere as Sphere
     from aptstream.report.spectrum import spectrum_figure as spectrum_figure
     from aptstream.report.summary import Summary as Summary
@@ -149,7 +151,7 @@ _ROOMS = {
     "model.refiner_training": ("train_order_model",),
     "model.training": ("TrainingOptions", "train"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
-    "regions": ("Box", "Sphere"),
+    "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("Summary", "report"),
     "report.spectrum": ("spectrum_figure",),
     "scan": ("ScanStore", "open_scan", "run_scan", "scan"),

@@ -1,30 +1,28 @@
 import numpy as np
 import numpy.typing as npt
 
-def n_nodes(n_ions: int, leaf_size: int) -> int: ...
-def build(
-    position: npt.NDArray[np.float32],
-    order: npt.NDArray[np.int64],
-    node_bounds: npt.NDArray[np.float32],
-    node_rows: npt.NDArray[np.int64],
-    leaf_size: int,
-) -> None: ...
-def reach(
-    node_bounds: npt.NDArray[np.float32],
-    node_rows: npt.NDArray[np.int64],
-    region: npt.NDArray[np.float64],
-) -> int: ...
-def gather(
-    position: npt.NDArray[np.float32],
-    order: npt.NDArray[np.int64],
-    node_bounds: npt.NDArray[np.float32],
-    node_rows: npt.NDArray[np.int64],
-    region: npt.NDArray[np.float64],
-    out: npt.NDArray[np.int64],
-) -> int: ...
-def tally(
-    position: npt.NDArray[np.float32],
-    node_bounds: npt.NDArray[np.float32],
-    node_rows: npt.NDArray[np.int64],
-    region: npt.NDArray[np.float64],
-) -> int: ...
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+
+BEST_INSTRUCTIONS: int
+BOX: int
+BALL: int
+CYLINDER: int
+ORIENTED: int
+
+def arrange(ions: Floats) -> None: ...
+def n_groups(n_ions: int) -> int: ...
+def pack(ions: Floats, position: Floats, row: Ints, bounds: Floats, first: Ints) -> None: ...
+
+class Tree:
+    def __init__(
+        self, position: Floats, row: Ints, bounds: Floats, first: Ints, n_ions: int, instructions: int
+    ) -> None: ...
+    def gather(self, kind: int, numbers: Doubles, out: Ints) -> int: ...
+    def tally(self, kind: int, numbers: Doubles) -> int: ...
+    def gather_many(self, kind: int, numbers: Doubles, ends: Longs, out: Ints) -> int: ...
+    def nearest(self, points: Doubles, square: Doubles, row: Longs) -> None: ...
+    def nearest_of_blocks(self, start: int, stop: int, square: Doubles, row: Longs) -> None: ...
+    def pairs(self, square: Doubles, count: Longs) -> None: ...

@@ -188,3 +188,24 @@ def expected_particles(order, rule, voxel_nm):
         if volume >= rule.min_volume_nm3:
             particles.append((volume, voxels[: max(round(volume / voxel_nm**3), 1)]))
     return sorted(particles, key=lambda particle: -particle[0])
+
+
+def nearest(position, points, k):
+    """Distances to all ions, sorted; of equal squares the smallest row comes first."""
+    distance, rows = np.full((len(points), k), np.inf), np.full((len(points), k), len(position))
+    for i, point in enumerate(points):
+        d = position.astype(np.float64).reshape(-1, 3) - point
+        square = d[:, 0] * d[:, 0] + d[:, 1] * d[:, 1] + d[:, 2] * d[:, 2]
+        best = np.argsort(square, kind="stable")[:k]
+        distance[i, : len(best)], rows[i, : len(best)] = np.sqrt(square[best]), best
+    return distance, rows
+
+
+def pair_counts(position, radii):
+    """All pairs i < j, one ion at a time."""
+    points, counts = position.astype(np.float64), np.zeros(len(radii), dtype=np.int64)
+    for i in range(len(points)):
+        d = points[i + 1 :] - points[i]
+        square = d[:, 0] * d[:, 0] + d[:, 1] * d[:, 1] + d[:, 2] * d[:, 2]
+        counts += np.array([(square <= r * r).sum() for r in radii], dtype=np.int64)
+    return counts

@@ -22,7 +22,7 @@ from aptstream.cloud.manifest import Manifest, read_manifest
 from aptstream.io.arrays import CheckedArray, damaged
 from aptstream.io.digest import content_digest
 from aptstream.points import PointCloud, RangeTable
-from aptstream.regions import Box, Sphere, Triple
+from aptstream.regions import Box, Region, Triple
 
 if TYPE_CHECKING:
     from aptstream.errors import StoreError
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 STREAM_ROWS = 1 << 20
 
 _CACHED_BLOCKS = 64
+
+# An ion may be counted to a cell that it lies beside by a rounding.
+_MARGIN_NM = 1e-6
 
 
 def array_shapes(manifest: Manifest) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -107,6 +110,7 @@ class PointStore:
     >>> from aptstream.cloud import ingest
     >>> from aptstream.io import write_pos
     >>> from aptstream.points import Range
+    >>> from aptstream.regions import Sphere
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_pos(f"{folder}/a.pos", [[0.5, 0.5, -2.5], [7.5, 0.5, 0.5]], [27, 99])
     ...     table = RangeTable((Range(26, 28, (("Al", 1),)),))
@@ -178,7 +182,10 @@ class PointStore:
         StoreError
             If a chunk that is needed is missing or damaged.
         """
-        rows = self._rows(*self.lattice.clip(low_cell, high_cell))
+        return self._read_rows(self._rows(*self.lattice.clip(low_cell, high_cell)))
+
+    def _read_rows(self, rows: npt.NDArray[np.int64]) -> PointCloud:
+        """Read some rows, ascending."""
         names = ("positions", "mass_to_charge", "species")
         arrays = [self._arrays[name] for name in names]
         found = [np.empty((len(rows), *array.shape[1:]), array.dtype) for array in arrays]
@@ -194,13 +201,13 @@ class PointStore:
         except ValueError as error:
             raise self._damaged(f"array 'species' holds an unknown index ({error})") from error
 
-    def query(self, region: Box | Sphere) -> PointCloud:
-        """Read the ions inside a free region.
+    def query(self, region: Region) -> PointCloud:
+        """Read the ions inside a free region; of the store, only the cells that it touches.
 
         Parameters
         ----------
-        region : Box or Sphere
-            A half-open box or a closed ball, in nm.
+        region : Box, Sphere, Cylinder or OrientedBox
+            In nm.
 
         Returns
         -------
@@ -213,13 +220,14 @@ class PointStore:
             If a chunk that is needed is missing or damaged.
         """
         if isinstance(region, Box):
-            cloud = self.read(*self.lattice.cells_of(region.low, region.high))
-            return cloud[region.contains(cloud.position)]
-        # One millionth of a nm more than the ball: its bounds are rounded.
-        bounds = Sphere(region.centre, region.radius_nm + 1e-6).bounds
-        cloud = self.read(*self.lattice.cells_of(bounds.low, bounds.high))
-        offset = cloud.position.astype(np.float64) - region.centre
-        return cloud[(offset**2).sum(axis=1) <= region.radius_nm**2]
+            rows = self._rows(*self.lattice.cells_of(region.low, region.high))
+        else:
+            # A little more than its bounds, which are rounded and whose high faces are open.
+            low, high = np.array(region.bounds.low), np.array(region.bounds.high)
+            margin = _MARGIN_NM + 1e-12 * np.maximum(np.abs(low), np.abs(high))
+            rows = self._rows(*self.lattice.cells_of(tuple(low - margin), tuple(high + margin)), region)
+        cloud = self._read_rows(rows)
+        return cloud[region.contains(cloud.position)]
 
     def brick_counts(self) -> npt.NDArray[np.int64]:
         """Count the ions of every brick, (n_bricks,), in the order of bricks: x slowest, z fastest."""
@@ -320,21 +328,36 @@ class PointStore:
         if self.digest() != self.attrs["content_digest"]:
             raise self._damaged("its content has another SHA-256 than it was written with")
 
-    def _rows(self, low: Cell, high: Cell) -> npt.NDArray[np.int64]:
-        """List the rows of a clipped box of cells, ascending."""
+    def _rows(self, low: Cell, high: Cell, region: Region | None = None) -> npt.NDArray[np.int64]:
+        """List the rows of a clipped box of cells, ascending; of those alone that a region touches, if given."""
         starts, stops = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for number, inside in self._bricks(low, high):
+            if region is not None and not self._touched(region, number, np.array([[[0] * 3, [BRICK_CELLS] * 3]]))[0]:
+                continue
             (x0, x1), (y0, y1), (z0, z1) = inside
             offsets = self._offsets(number).astype(np.int64) + self._brick_offset[number]
             # Cells that differ in z only follow one another: one run of rows per x and y.
             run = BRICK_CELLS * (BRICK_CELLS * np.arange(x0, x1)[:, None] + np.arange(y0, y1)).ravel()
-            starts.append(offsets[run + z0])
-            stops.append(offsets[run + z1])
+            if region is None:
+                starts.append(offsets[run + z0])
+                stops.append(offsets[run + z1])
+                continue
+            cells = (run[:, None] + np.arange(z0, z1)).ravel()
+            corner = np.stack(np.unravel_index(cells, 3 * (BRICK_CELLS,)), axis=-1)
+            cells = cells[self._touched(region, number, np.stack([corner, corner + 1], axis=1))]
+            starts.append(offsets[cells])
+            stops.append(offsets[cells + 1])
         start, stop = np.concatenate(starts), np.concatenate(stops)
         length = stop - start
         ends = np.cumsum(length)
         rows: npt.NDArray[np.int64] = np.repeat(stop - ends, length) + np.arange(length.sum())
         return rows
+
+    def _touched(self, region: Region, brick: int, corners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Tell which boxes of cells of a brick may hold ions inside a region; corners: (n, 2, 3)."""
+        place = np.array(np.unravel_index(brick, self.lattice.shape_bricks))
+        box = corners + BRICK_CELLS * place + np.array(self.origin_nm)
+        return region.touches(box[:, 0] - _MARGIN_NM, box[:, 1] + _MARGIN_NM)
 
     def _bricks(self, low: Cell, high: Cell) -> Iterator[tuple[int, list[tuple[int, int]]]]:
         """Name the bricks that a box of cells touches, and the cells of each that lie inside, per axis."""

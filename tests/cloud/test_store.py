@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from aptstream.cloud import ingest, open_store
 from aptstream.cloud.lattice import Lattice
+from aptstream.cloud.tree import PointTree
 from aptstream.errors import StoreError
 from aptstream.io import write_pos
 from aptstream.io.arrays import CheckedArray, create_array
 from aptstream.io.digest import content_digest
 from aptstream.io.seal import sealed
 from aptstream.points import Range, RangeTable
-from aptstream.regions import Box, Sphere
+from aptstream.regions import Box, Cylinder, OrientedBox, Sphere
 
 TABLE = RangeTable(
     (
@@ -127,6 +128,52 @@ def test_a_query_is_exact(store, source, a, b, radius, whole):
     cloud = store.query(Sphere(tuple(a), radius))
     inside = ((position.astype("f8") - a) ** 2).sum(axis=1) <= radius**2
     same_ions(cloud, position[inside], mass[inside])
+
+
+@given(CORNERS, CORNERS, st.floats(0, 9), st.integers(0, 99))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_slanted_queries_are_exact_and_in_stored_order(store, a, b, radius, seed):
+    everything = store.read((0, 0, 0), store.shape_cells)
+    axes, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    regions = [OrientedBox(a, axes, (radius, 2 * radius, 20.0))]
+    if a != b:
+        regions.append(Cylinder(a, b, radius))
+    for region in regions:
+        inside = region.contains(everything.position)
+        cloud = store.query(region)
+        np.testing.assert_array_equal(cloud.position, everything.position[inside])
+        np.testing.assert_array_equal(cloud.mass_to_charge, everything.mass_to_charge[inside])
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        Cylinder((-20, 3, -35), (17, 29, -2), 0.8),
+        OrientedBox((-1, 16, -18), np.linalg.qr(np.array([[1, 1, 1], [1, -1, 0], [0.0, 1, 2]]))[0], (30, 1, 4)),
+        Sphere((-10, 16, -18), 9),
+    ],
+)
+def test_a_query_reads_no_cell_that_the_region_does_not_touch(store, region, monkeypatch):
+    read = []
+    rows_of = type(store)._read_rows
+    monkeypatch.setattr(type(store), "_read_rows", lambda self, rows: (read.append(len(rows)), rows_of(self, rows))[1])
+    found = store.query(region)
+    everything = store.read((0, 0, 0), store.shape_cells)
+    cell = np.floor(everything.position.astype("f8") - store.origin_nm) + store.origin_nm
+    touched = region.touches(cell - 1e-6, cell + 1 + 1e-6)
+    assert len(found) < read[0] == touched.sum()
+    bounds = region.bounds
+    boxed = store.lattice.cells_of(bounds.low, bounds.high)
+    assert read[0] < 0.7 * len(store.read(*boxed))
+
+
+def test_a_tree_over_the_stored_order_moves_nothing(store):
+    cloud = store.read((0, 0, 0), store.shape_cells)
+    tree = PointTree.of(cloud)
+    region = Cylinder((-20, 3, -35), (17, 29, -2), 3)
+    rows = tree.query(region)
+    assert len(rows) > 100
+    np.testing.assert_array_equal(cloud[rows].position, store.query(region).position)
 
 
 def test_regions_far_away_and_without_end(store):
