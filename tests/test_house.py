@@ -16,7 +16,18 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 #: Ions flow this way: a room imports from itself and from those before it.
 ROOMS = ["crystal", "io", "cloud", "simulate", "sdm", "model", "scan", "grid", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
-TOP = {"workflow", "inspection", "cluster", "display", "cli", "cli_model", "cli_parts", "cli_simulate"}
+TOP = {
+    "workflow",
+    "inspection",
+    "cluster",
+    "display",
+    "cli",
+    "cli_model",
+    "cli_parts",
+    "cli_simulate",
+    "cli_store",
+    "verification",
+}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]
 GATES = {

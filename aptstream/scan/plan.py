@@ -75,7 +75,7 @@ class ScanPlan:
     Parameters
     ----------
     store_path, model_path : str
-        Where ions and networks are.
+        Where ions and networks are; the ions perhaps in an object store.
     store_digest, model_digest : str
         What they must be.
     roles : Roles
@@ -176,7 +176,7 @@ def plan_scan(store: PointStore, model: Model, roles: Roles, *, n_workers: int =
     check_crystal(crystal)
     halo = HALO_CELLS if model.refiner is not None else 0
     return ScanPlan(
-        store_path=str(store.path.resolve()),
+        store_path=store.address,
         model_path=model.path,
         store_digest=str(store.attrs["content_digest"]),
         model_digest=model.digest,
@@ -230,7 +230,7 @@ def measure_planes(store: PointStore, roles: Roles, crystal: Crystal) -> Planes:
     """
     middle = [max((n - edge) // 2, 0) for n, edge in zip(store.shape_cells, PLANES_BOX, strict=True)]
     x, y, z = middle
-    cloud = store.read((x, y, z), (x + PLANES_BOX[0], y + PLANES_BOX[1], z + PLANES_BOX[2]))
+    cloud = store.read((x, y, z), (x + PLANES_BOX[0], y + PLANES_BOX[1], z + PLANES_BOX[2]), columns=())
     role = roles.of(cloud.species_names)[cloud.species]
     if (role != NEITHER).any():
         planes = fit_planes(cloud, roles, crystal.period_nm, doubling=crystal.doubling)
