@@ -176,9 +176,10 @@ def export_ions(
     if chosen.region is not None or chosen.particles is not None:
         n_ions = sum(len(cloud) for cloud, _ in chosen.blocks(store))
     if not n_ions:
+        ends = zip("xyz", store.box.low, store.box.high, strict=True)
         raise PlanError(
-            f"No ion of {store.address} is selected. Expected at least one: the ions lie in {store.box}; give a "
-            f"region that touches it, or particles that were found."
+            f"No ion of {store.address} is selected. Expected at least one: give a region inside "
+            f"{', '.join(f'{axis} {low:g} to {high:g} nm' for axis, low, high in ends)}, or particles that were found."
         )
     WRITERS[file.suffix.lower()](file, _Export(store, chosen, n_ions, progress))
     return n_ions
