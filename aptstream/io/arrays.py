@@ -175,6 +175,7 @@ class CheckedArray:
         # A shard ends with an index, 16 bytes per chunk, and its checksum.
         self._index_bytes = 16 * math.prod(self._per_shard) + 4
         self._sizes = self._check_members()
+        self._offsets: dict[str, list[int]] = {}
         try:
             self._array: Any = open_strict(raw, self._read_file)
         except _READ_ERRORS as error:
@@ -193,9 +194,12 @@ class CheckedArray:
             return np.empty((0, *self.shape[1:]), self.dtype)
         try:
             found: npt.NDArray[Any] = np.asarray(self._array[start:stop])
-        except StoreError:
-            raise
-        except _READ_ERRORS as error:
+        except (*_READ_ERRORS, ExceptionGroup) as caught:
+            error: Exception = caught
+            while isinstance(error, ExceptionGroup):  # what failed while several chunks were read at once
+                error = error.exceptions[0]
+            if isinstance(error, StoreError):
+                raise error from caught.__cause__
             files = ", ".join(itertools.islice(self.keys(start, stop), 3))
             where = f"in rows {start} to {stop - 1}, chunk file {files}"
             raise self._damaged(f"is damaged {where} ({error})", "whole chunks") from error
@@ -233,16 +237,27 @@ class CheckedArray:
             raise self._damaged(f"has lost its chunk file {key}, or its end", "all of them, whole")
         if stop is None:
             self._check_index(key, found)
+        self._check_chunks(key, first, found)
         return found
 
     def _check_index(self, key: str, end: bytes) -> None:
         """Refuse a chunk file in which a chunk was never written: Zarr would read it as zeros."""
         entries = np.frombuffer(end[-self._index_bytes : -4], "<u8").reshape(*self._per_shard, 2)
+        self._offsets[key] = [offset for offset in entries[..., 0].ravel().tolist() if offset != _NEVER_WRITTEN]
         numbers = zip(key.split(".")[1:], self.shape, self._shard, self._chunk, strict=True)
         # Chunks behind the end of the array are never written.
         inside = tuple(slice(-(-min(n - int(i) * shard, shard) // chunk)) for i, n, shard, chunk in numbers)
         if (entries[inside] == _NEVER_WRITTEN).any():
             raise self._damaged(f"lacks chunks in its chunk file {key}", "all of them")
+
+    def _check_chunks(self, key: str, first: int, found: bytes) -> None:
+        """Refuse chunks that would unpack to more than a chunk holds, before Blosc takes the memory for it."""
+        expected = math.prod(self._chunk) * self.dtype.itemsize
+        for offset in self._offsets.get(key, []):
+            # Blosc tells the size of what it packed in bytes 4 to 8.
+            header = found[offset - first + 4 : offset - first + 8] if offset >= first else b""
+            if len(header) == 4 and int.from_bytes(header, "little") != expected:
+                raise self._damaged(f"has a chunk of another size in its chunk file {key}", f"{expected} bytes")
 
     def _check_members(self) -> dict[str, int]:
         """Look through the folder once: cheaper than asking for every file."""

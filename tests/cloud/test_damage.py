@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
+import google_crc32c
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from aptstream.cloud import open_store
 from aptstream.errors import StoreError
 from aptstream.io.arrays import CheckedArray, create_array
+from aptstream.io.folder import LocalFolder
 
 PER_ION = ("positions", "species", "mass_to_charge", "tof_ns", "delta_pulse")
 
@@ -126,7 +128,7 @@ def test_what_is_not_damaged_can_still_be_read(small_store, copy):
     shards(copy, "positions")[5].write_bytes(bytes(shards(copy, "positions")[5].stat().st_size))
     store = open_store(copy)
     np.testing.assert_array_equal(store.arrays["positions"][:128], small_store.arrays["positions"][:128])
-    with pytest.raises(StoreError, match=r"array 'positions' is damaged in rows 0 to .*"):
+    with pytest.raises(StoreError, match=r"array 'positions' .* its chunk file c.5.0"):
         store.arrays["positions"][:]
 
 
@@ -138,6 +140,38 @@ def test_a_chunk_that_was_never_written_is_not_read_as_zeros(tmp_path):
     for part in (slice(0, 4), slice(0, 32), slice(None)):
         with pytest.raises(StoreError, match=r"array 'a' lacks chunks in its chunk file c.0"):
             found[part]
+
+
+def test_a_chunk_that_unpacks_to_more_is_refused_before_it_is_unpacked(tmp_path):
+    array = create_array(tmp_path, "a", shape=(64,), dtype="float32", chunk=(8,), shard_chunks=8)
+    array[:] = np.arange(64)
+    (file,) = (tmp_path / "a").glob("c.*")
+    content = bytearray(file.read_bytes())
+    index = np.frombuffer(bytes(content[-(8 * 16 + 4) : -4]), "<u8").reshape(8, 2)
+    start, length = index[3].tolist()
+    content[start + 4 : start + 8] = (1 << 30).to_bytes(4, "little")
+    checksum = google_crc32c.value(bytes(content[start : start + length - 4]))
+    content[start + length - 4 : start + length] = checksum.to_bytes(4, "little")
+    file.write_bytes(content)
+    found = CheckedArray(tmp_path, "a", shape=(64,), dtype="float32")
+    np.testing.assert_array_equal(found[:8], np.arange(8))
+    for part in (slice(24, 32), slice(20, 50), slice(None)):
+        with pytest.raises(StoreError, match=r"array 'a' has a chunk of another size in its chunk file c.0"):
+            found[part]
+
+
+def test_what_fails_while_chunks_are_read_at_once_is_named_too(small_store, monkeypatch):
+    array = open_store(small_store.path).arrays["positions"]
+    read = LocalFolder.read
+    sizes = array.files
+
+    def loses_chunks(self, key, start=0, stop=None):
+        found = read(self, key, start, stop)
+        return found if stop == sizes[key] else found[:-1]
+
+    monkeypatch.setattr(LocalFolder, "read", loses_chunks)
+    with pytest.raises(StoreError, match=r"array 'positions' has lost its chunk file c.1.0, or its end"):
+        array[200:300]
 
 
 def test_a_file_that_grew_beyond_reason_is_refused_before_it_is_read(copy):
