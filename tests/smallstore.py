@@ -13,13 +13,15 @@ from aptstream.io.digest import content_digest
 from aptstream.io.ions import COLUMNS
 
 
-def rewrite(store, folder, *, chunk_rows=64, shard_chunks=3, columns=()):
-    """Write the ions of a store again in other chunks, with columns of random numbers."""
+def rewrite(store, folder, *, chunk_rows=64, shard_chunks=3, columns=(), change=None):
+    """Write the ions of a store again in other chunks, with columns of random numbers, perhaps changed."""
     rng = np.random.default_rng(2)
     manifest = replace(store.manifest, columns=tuple(columns))
     values = {name: array[:] for name, array in store.arrays.items()}
     for name in columns:
         values[name] = rng.integers(0, 1000, store.n_ions).astype(COLUMNS[name])
+    if change is not None:
+        change(values)
     folder.mkdir()
     for name, (shape, dtype) in array_shapes(manifest).items():
         rows = 2 if name == "cell_offset" else chunk_rows

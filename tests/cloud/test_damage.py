@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from smallstore import rewrite
 
 from aptstream.cloud import open_store
 from aptstream.errors import StoreError
@@ -105,6 +106,48 @@ def test_ions_whose_mass_and_species_disagree_are_named(small_store, copy):
     first.write_bytes(second.read_bytes())
     with pytest.raises(StoreError, match="'species' and array 'mass_to_charge' contradict each other from row "):
         open_store(copy).verify()
+
+
+def swap_far_ions(values):
+    values["positions"][[0, -1]] = values["positions"][[-1, 0]]
+
+
+def leave_the_brick(values):
+    values["positions"][5, 0] -= 16
+
+
+def name_an_unknown_species(values):
+    values["species"][7] = 9
+
+
+def range_what_was_not(values):
+    row = np.flatnonzero(values["species"] == 0)[0]
+    values["species"][row], values["mass_to_charge"][row] = 1, 27
+
+
+def shift_a_cell(values):
+    counts = np.diff(values["cell_offset"][0])
+    values["cell_offset"][0, counts.argmax() + 1] -= 1
+
+
+def leave_the_lattice(values):
+    values["cell_offset"][2] = np.where(np.arange(4097) < 4096, 0, values["cell_offset"][2, -1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (swap_far_ions, "array 'positions' has ions outside their cells in brick 0"),
+        (leave_the_brick, "array 'positions' has ions outside their cells in brick 0"),
+        (name_an_unknown_species, "array 'species' holds an unknown index"),
+        (range_what_was_not, "ions are unranged, which is not what it promises"),
+        (shift_a_cell, "array 'positions' has ions outside their cells in brick 0"),
+        (leave_the_lattice, "array 'cell_offset' has ions outside the lattice in brick 2"),
+    ],
+)
+def test_a_store_that_contradicts_itself_is_wrong_under_any_checksum(made_store, tmp_path, change, message):
+    with pytest.raises(StoreError, match=message):
+        rewrite(made_store, tmp_path / "a.zarr", change=change).verify()
 
 
 def test_a_shard_of_another_array_is_detected(small_store, copy):
