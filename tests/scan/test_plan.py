@@ -15,6 +15,7 @@ from aptstream.cloud import ingest
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError, RangingError
 from aptstream.io import read_ions, write_pos
+from aptstream.io.folder import folder_of
 from aptstream.points import Roles
 from aptstream.scan import plan as planning
 from aptstream.scan.plan import MAX_CELLS, MAX_CELLS_WITH_FIELD, ScanPlan, choose_task, measure_planes, plan_scan
@@ -40,7 +41,7 @@ def store_of(shape, path):
     """What a plan needs to know of a point store."""
     return SimpleNamespace(
         shape_cells=shape,
-        path=path,
+        address=folder_of(path).address,
         attrs={"content_digest": "0" * 64},
         species_names=("unranged", "Al", "Li", "Mg"),
         n_ions=33 * prod(shape),

@@ -102,11 +102,11 @@ def test_the_lazy_graph_carries_addresses_and_no_data(model, roles, tmp_path):
     nothing = PointCloud(np.zeros((0, 3), "f4"), np.zeros(0, "f4"), np.zeros(0, "u1"), names)
     store = SimpleNamespace(
         shape_cells=(200, 200, 400),
-        path=tmp_path / "points.zarr",
+        address=str(tmp_path / "points.zarr"),
         attrs={"content_digest": "0" * 64},
         species_names=names,
         n_ions=33 * 200 * 200 * 400,
-        read=lambda _low, _high: nothing,
+        read=lambda _low, _high, columns: nothing,
     )
     array = lazy_scan(store, model, roles)
     assert array.npartitions > 100
