@@ -10,8 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aptstream.cloud.export import Labels as Labels
+    from aptstream.cloud.export import Selection as Selection
+    from aptstream.cloud.export import export_ions as export_ions
     from aptstream.cloud.ingest import ingest as ingest
     from aptstream.cloud.planes import plane_signal as plane_signal
+    from aptstream.cloud.publish import publish as publish
     from aptstream.cloud.ranging import guess_roles as guess_roles
     from aptstream.cloud.spectrum import MassSpectrum as MassSpectrum
     from aptstream.cloud.spectrum import mass_spectrum as mass_spectrum
@@ -123,7 +127,7 @@ __version__ = "0.1.0"
 
 #: Where the public names live, and which of them have another name there.
 _ROOMS = {
-    "cloud": ("PointStore", "ingest", "open_store"),
+    "cloud": ("Labels", "PointStore", "Selection", "export_ions", "ingest", "open_store", "publish"),
     "cloud.planes": ("plane_signal",),
     "cloud.ranging": ("guess_roles",),
     "cloud.spectrum": ("MassSpectrum", "mass_spectrum", "unranged_peaks"),

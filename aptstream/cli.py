@@ -27,6 +27,7 @@ from aptstream.cli_parts import (
     Structure,
     cut_of,
     facts,
+    in_a_folder,
     model_for,
     roles_of,
     stderr,
@@ -36,6 +37,7 @@ from aptstream.cli_parts import (
 from aptstream.cli_ranges import add_range_verbs
 from aptstream.cli_scan import add_scan_verbs
 from aptstream.cli_simulate import simulate
+from aptstream.cli_store import StoreName, add_store_verbs, kept_or_sent
 from aptstream.display import StageDisplay, say_decisions, show_evaluation, show_facts, show_summary, write_json
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -45,19 +47,13 @@ app.add_typer(model_app, name="model")
 add_verbs(app)
 add_range_verbs(app)
 add_scan_verbs(app)
-
-
-def _in_a_folder(path: Path | None) -> Path | None:
-    """Refuse a file in a folder that is not there before the work starts, not after it."""
-    if path is not None and not path.parent.is_dir():
-        raise typer.BadParameter(f"{path}: there is no folder {path.parent}. Make it first, or give another name.")
-    return path
+add_store_verbs(app, export_app)
 
 
 Ranges = Annotated[Path, typer.Option("--ranges", help="Range file (.rrng, .rng, .env).")]
 JsonTo = Annotated[
     Path | None,
-    typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=_in_a_folder),
+    typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=in_a_folder),
 ]
 
 
@@ -147,7 +143,7 @@ def run(
 def ingest(
     file: Annotated[Path, typer.Argument(help="Ions (.pos).")],
     ranges: Ranges,
-    out: Annotated[Path, typer.Option(help="Point store to make.")],
+    out: Annotated[str, typer.Option(help="Point store to make, or its URL, such as s3://bucket/R5096.zarr.")],
 ) -> None:
     """Read, range and sort ions into a point store.
 
@@ -157,14 +153,15 @@ def ingest(
 
     with StageDisplay(stderr) as stages:
         stages.begin("ingest")
-        make_store(file, ranges=ranges, out=out, progress=stages)
+        with kept_or_sent(out, stages) as folder:
+            make_store(file, ranges=ranges, out=folder, progress=stages)
     show_facts(stdout, facts(out))
 
 
 @app.command()
 @verb
 def find(
-    store: Annotated[Path, typer.Argument(help="Point store that was scanned.")],
+    store: StoreName,
     scan_path: Annotated[Path, typer.Argument(metavar="SCAN", help="Its scan.")],
     out: Annotated[Path, typer.Option(help="Output folder; must not exist, or be empty.")],
     model: ModelName = "order",
@@ -190,7 +187,9 @@ def find(
 @app.command()
 @verb
 def info(
-    path: Annotated[Path, typer.Argument(help="Any file or folder that aptstream reads or writes.")],
+    path: Annotated[
+        str, typer.Argument(help="Any file or folder that aptstream reads or writes, or the URL of a point store.")
+    ],
     digest: Annotated[bool, typer.Option("--digest", help="Print one sha256 over the content only.")] = False,
     json_to: JsonTo = None,
 ) -> None:
@@ -212,7 +211,7 @@ def info(
 @verb
 def export_grid(
     path: Annotated[Path, typer.Argument(help="Output folder of a run, or its grid.zarr.")],
-    to: Annotated[Path, typer.Option(help="File to write (.npz).", callback=_in_a_folder)],
+    to: Annotated[Path, typer.Option(help="File to write (.npz).", callback=in_a_folder)],
 ) -> None:
     """Write the 1 nm grid as `.npz`: order, total, count, labels [ix, iy, iz], origin_nm, voxel_nm.
 

@@ -75,7 +75,14 @@ def _after_interruption(name: str) -> str:
     return "interrupted: nothing half-written was left."
 
 
-def facts(path: Path) -> dict[str, Any]:
+def in_a_folder(path: Path | None) -> Path | None:
+    """Refuse a file in a folder that is not there before the work starts, not after it."""
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"{path}: there is no folder {path.parent}. Make it first, or give another name.")
+    return path
+
+
+def facts(path: str | Path) -> dict[str, Any]:
     """Say what a file or folder of ours holds."""
     from aptstream.inspection import describe
 

@@ -33,6 +33,7 @@ from aptstream.cli_parts import (
     stdout,
     verb,
 )
+from aptstream.cli_store import StoreName
 from aptstream.display import StageDisplay, say_decisions, show_facts
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def add_scan_verbs(app: typer.Typer) -> None:
 
 
 def scan(
-    store: Annotated[Path, typer.Argument(help="Point store.")],
+    store: StoreName,
     out: Annotated[Path, typer.Option(help="Scan to make, or to go on with.")],
     host: Host = None,
     solute: Solute = None,
@@ -100,7 +101,7 @@ def scan(
 
 def repair(
     scan_path: Annotated[Path, typer.Argument(metavar="SCAN", help="Scan to look through.")],
-    store: Annotated[Path, typer.Argument(help="Point store that it was made from.")],
+    store: StoreName,
     model: ModelName = "order",
     workers: Workers = None,
     scheduler: SchedulerAt = None,

@@ -14,6 +14,7 @@ from aptstream.grid.refine import refiner_of
 from aptstream.io import read_ions
 from aptstream.io.arrays import load_metadata
 from aptstream.io.digest import file_sha256
+from aptstream.io.folder import is_url
 from aptstream.io.ranges import READERS, read_ranges
 from aptstream.model.evaluate import evaluate
 from aptstream.model.modelfile import SUFFIX, Model, load_model
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
 POINTS = "aptstream-points"
 
 
-def kind_of(path: Path) -> str:
-    """Tell what a path holds.
+def kind_of(path: str | Path) -> str:
+    """Tell what a path or URL holds.
 
     Parameters
     ----------
-    path : Path
-        A file or folder.
+    path : path or str
+        A file or folder, or the URL of a Zarr group in an object store.
 
     Returns
     -------
@@ -51,6 +52,9 @@ def kind_of(path: Path) -> str:
     StoreError
         If it is a folder that is none of ours.
     """
+    if is_url(path):
+        return _group_kind(path)
+    path = Path(path)
     if not path.exists():
         raise FileNotFoundError(2, "There is no such file or folder", str(path))
     if path.is_file():
@@ -58,20 +62,25 @@ def kind_of(path: Path) -> str:
     if (path / "grid.zarr").is_dir():
         return "run"
     if (path / "zarr.json").is_file():
-        return str(load_metadata(path).get("attributes", {}).get("format"))
+        return _group_kind(path)
     raise StoreError(
         f"{path} is a folder without a zarr.json: no point store, scan, grid, dictionary or output folder of aptstream."
     )
 
 
-def describe(path: Path) -> dict[str, Any]:
+def _group_kind(path: str | Path) -> str:
+    attributes = load_metadata(path).get("attributes")
+    return str(attributes.get("format")) if isinstance(attributes, dict) else "None"
+
+
+def describe(path: str | Path) -> dict[str, Any]:
     """Say what a file or folder holds.
 
     Parameters
     ----------
-    path : Path
+    path : path or str
         POS or range file, model file, point store, scan, grid, dictionary, or output folder; of any other file its size
-        and digest are told.
+        and digest are told. Of a URL: a point store in an object store.
 
     Returns
     -------
@@ -95,6 +104,9 @@ def describe(path: Path) -> dict[str, Any]:
         "run": _run,
     }
     kind = kind_of(path)
+    if is_url(path):
+        return _points(path)
+    path = Path(path)
     if kind not in readers and path.is_dir():
         raise StoreError(f"{path} is a Zarr group of another program ({kind!r}): aptstream made no such folder.")
     return readers.get(kind, _other)(path)
@@ -184,7 +196,7 @@ def evaluation_of(path: Path, truth: Path | None, seed: int) -> Evaluation:
     return evaluate_run(path, read_truth(truth or beside[0]), rng=np.random.default_rng(seed))
 
 
-def content_sha256(path: Path) -> str:
+def content_sha256(path: str | Path) -> str:
     """Hash the content of a point store, scan, grid or output folder; of a file, its bytes.
 
     Parameters
@@ -203,8 +215,9 @@ def content_sha256(path: Path) -> str:
         If it is damaged.
     """
     kind = kind_of(path)
-    if kind == POINTS:
+    if kind == POINTS or is_url(path):
         return open_store(path).digest()
+    path = Path(path)
     if kind == SCAN:
         return open_scan(path).digest()
     if kind in (GRID, "run"):
@@ -274,19 +287,26 @@ def _ranges(path: Path) -> dict[str, Any]:
     return {"kind": "ranges", "ranges": len(table.ranges), "species": ", ".join(table.species[1:]), **rows}
 
 
-def _points(path: Path) -> dict[str, Any]:
+def _points(path: str | Path) -> dict[str, Any]:
     store = open_store(path)
     counts = store.species_counts()
     percent = {name: f"{count:,} ({count / store.n_ions:.2%})" for name, count in counts.items()}
     box = [f"{a:g} … {b:g} nm" for a, b in zip(store.box.low, store.box.high, strict=True)]
+    attrs, ranges = store.attrs, store.attrs.get("range_file")
+    files = [size for array in store.arrays.values() for size in array.files.values()]
     return {
         "kind": "point store",
-        "source": store.attrs["source"]["name"],
+        "source": attrs["source"]["name"],
+        "ranges": f"{len(store.ranges.ranges)} ranges" + (f" of {ranges['name']}" if ranges else ""),
         "ions": store.n_ions,
         "ions read": str(balance(store)),
         **dict(zip("xyz", box, strict=True)),
         **percent,
-        "sha256": store.attrs["content_digest"],
+        "columns": ", ".join(("mass_to_charge", *store.columns)),
+        "pole": ", ".join(f"{x:g}" for x in store.manifest.pole),
+        "on disk": f"{sum(files):,} bytes in {len(files) + 1} files, {sum(files) / store.n_ions:.2f} an ion",
+        "made by": attrs["software"],
+        "sha256": attrs["content_digest"],
     }
 
 

@@ -6,9 +6,10 @@ Conventions, stated once: columns are x, y, z in nm; z is the pole axis and may 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -151,11 +152,13 @@ class PointCloud:
     position : ndarray of float32, (n, 3)
         x, y, z in nm.
     mass_to_charge : ndarray of float32, (n,)
-        m/q in Da.
+        m/q in Da; NaN where it was not read.
     species : ndarray of uint8, (n,)
         Index into `species_names`; 0 = unranged.
     species_names : tuple of str
         Names; index 0 is ``"unranged"``.
+    columns : mapping of str to ndarray, (n,)
+        Further numbers of every ion, by names of `aptstream.io.ions.COLUMNS`.
 
     Raises
     ------
@@ -173,12 +176,16 @@ class PointCloud:
     mass_to_charge: FloatArray
     species: npt.NDArray[np.uint8]
     species_names: tuple[str, ...]
+    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.position)
-        shapes = (self.position.shape, self.mass_to_charge.shape, self.species.shape)
-        if shapes != ((n, 3), (n,), (n,)):
-            raise ValueError(f"A point cloud needs arrays of shape (n, 3), (n,), (n,), found {shapes}.")
+        shapes = [self.mass_to_charge.shape, self.species.shape, *(column.shape for column in self.columns.values())]
+        if self.position.shape != (n, 3) or any(shape != (n,) for shape in shapes):
+            raise ValueError(
+                f"A point cloud needs positions of shape (n, 3) and all other arrays of shape (n,), "
+                f"found {self.position.shape} and {shapes}."
+            )
         if n and int(self.species.max()) >= len(self.species_names):
             raise ValueError(
                 f"Species index {int(self.species.max())} has no name: only {len(self.species_names)} are given."
@@ -189,7 +196,10 @@ class PointCloud:
 
     def __getitem__(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> PointCloud:
         """Return the ions of some rows."""
-        return PointCloud(self.position[rows], self.mass_to_charge[rows], self.species[rows], self.species_names)
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return PointCloud(
+            self.position[rows], self.mass_to_charge[rows], self.species[rows], self.species_names, columns
+        )
 
 
 @dataclass(frozen=True)

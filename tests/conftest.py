@@ -107,3 +107,27 @@ def refined_scan(specimen_store, refined_model, roles, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "choose_task", lambda *_: (16, 16, 16))
         return run_scan(specimen_store, refined_model, roles, out=tmp_path_factory.mktemp("scan") / "refined.zarr")
+
+
+@pytest.fixture(scope="session")
+def s3_bucket():
+    """URL of a bucket on a real S3 server of this machine, found through the environment as users do it."""
+    server_module = pytest.importorskip("moto.server", reason="moto comes with the extra 'dev' only")
+    pytest.importorskip("s3fs", reason="s3fs comes with the extra 'cloud' only")
+    import fsspec
+
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3").mkdir("specimens")
+        yield "s3://specimens"
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+    server.stop()

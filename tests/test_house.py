@@ -16,7 +16,8 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 #: Ions flow this way: a room imports from itself and from those before it.
 ROOMS = ["crystal", "io", "cloud", "simulate", "sdm", "model", "scan", "grid", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
-TOP = {"workflow", "inspection", "cluster", "display", "cli", "cli_model", "cli_parts", "cli_cluster", "cli_ranges", "cli_scan", "cli_simulate"}
+TOP = {"cluster", "display", "inspection", "verification", "workflow", "cli"}
+TOP |= {f"cli_{name}" for name in ("cluster", "model", "parts", "ranges", "scan", "simulate", "store")}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]
 GATES = {

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.errors import StoreError
-from aptstream.regions import Box, Triple
+from aptstream.regions import Box, Region, Triple
 
 #: Edge of a cell and of a brick in nm.
 CELL_NM = 1.0
@@ -18,6 +18,9 @@ BRICK_NM = 16.0
 #: Cells along an edge of a brick, and in a whole one.
 BRICK_CELLS = 16
 CELLS_PER_BRICK = BRICK_CELLS**3
+
+#: An ion may be counted to a cell that it lies beside by a rounding.
+MARGIN_NM = 1e-6
 
 _LARGEST_OFFSETS = 1 << 30
 Cell = tuple[int, int, int]
@@ -124,6 +127,25 @@ class Lattice:
         first = tuple(float(np.floor(a - o)) for a, o in zip(low, self.origin_nm, strict=True))
         last = tuple(float(np.floor(b - o)) + 1 for b, o in zip(high, self.origin_nm, strict=True))
         return self.clip(first, last)
+
+    def cells_round(self, region: Region) -> tuple[Cell, Cell]:
+        """Find the cells that may hold ions inside a region, half-open and clipped.
+
+        Parameters
+        ----------
+        region : Box, Sphere, Cylinder or OrientedBox
+            In nm.
+
+        Returns
+        -------
+        low, high : tuple of int
+        """
+        if isinstance(region, Box):
+            return self.cells_of(region.low, region.high)
+        # A little more than its bounds, which are rounded and whose high faces are open.
+        low, high = np.array(region.bounds.low), np.array(region.bounds.high)
+        margin = MARGIN_NM + 1e-12 * np.maximum(np.abs(low), np.abs(high))
+        return self.cells_of(tuple(low - margin), tuple(high + margin))
 
     def brick_shape(self, brick: Cell) -> npt.NDArray[np.int64]:
         """Count the cells of a brick that lie inside the lattice, along x, y, z.

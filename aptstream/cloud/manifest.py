@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from aptstream.cloud.lattice import BRICK_NM, CELL_NM, Lattice
 from aptstream.errors import RangingError, StoreError
 from aptstream.io.arrays import damaged
 from aptstream.io.digest import canonical_json
+from aptstream.io.folder import Folder
+from aptstream.io.ions import COLUMNS
 from aptstream.io.seal import load_sealed, sealed
 from aptstream.points import Range, RangeTable
 
@@ -33,6 +34,8 @@ class Manifest:
         Ions in the store, and those of them that lie in a range.
     pole : tuple of float
         Direction of the pole axis in the store's coordinates.
+    columns : tuple of str
+        Further arrays of numbers of every ion, by names of `aptstream.io.ions.COLUMNS`.
     """
 
     lattice: Lattice
@@ -40,6 +43,7 @@ class Manifest:
     n_ions: int
     n_ranged: int
     pole: tuple[float, ...] = (0.0, 0.0, 1.0)
+    columns: tuple[str, ...] = ()
 
     def defining(self) -> dict[str, Any]:
         """Return the attributes that take part in the content digest, as JSON values."""
@@ -60,6 +64,7 @@ class Manifest:
             "brick_nm": BRICK_NM,
             "cell_nm": CELL_NM,
             "pole": [float(x) for x in self.pole],
+            **({"columns": list(self.columns)} if self.columns else {}),
         }
 
     def attributes(self, provenance: dict[str, Any]) -> dict[str, Any]:
@@ -77,13 +82,13 @@ class Manifest:
         return sealed({**self.defining(), **provenance, "software": f"aptstream {_version()}"})
 
 
-def read_manifest(store: Path) -> tuple[Manifest, dict[str, Any]]:
+def read_manifest(store: Folder) -> tuple[Manifest, dict[str, Any]]:
     """Read and check the attributes of a point store.
 
     Parameters
     ----------
-    store : Path
-        Its folder.
+    store : Folder
+        Where it lies.
 
     Returns
     -------
@@ -96,7 +101,7 @@ def read_manifest(store: Path) -> tuple[Manifest, dict[str, Any]]:
     StoreError
         If there is no point store of a known version, or its attributes contradict each other or their seal.
     """
-    if not store.is_dir():
+    if not store.exists():
         raise StoreError(f"There is no point store {store}. Expected the folder that 'ingest' made: check its name.")
     attributes = load_sealed(store, kind=(FORMAT, FORMAT_VERSION), made_by="aptstream ingest")
     try:
@@ -143,7 +148,10 @@ def _rebuild(attributes: dict[str, Any]) -> Manifest:
     digest = attributes["content_digest"]
     if not isinstance(digest, str) or len(digest) != 64:
         raise ValueError("no content digest")
-    return Manifest(Lattice((ox, oy, oz), (nx, ny, nz)), ranges, n_ions, n_ranged, (px, py, pz))
+    columns = tuple(attributes.get("columns", ()))
+    if not set(columns) <= COLUMNS.keys() or len(set(columns)) < len(columns):
+        raise ValueError(f"columns {columns}")
+    return Manifest(Lattice((ox, oy, oz), (nx, ny, nz)), ranges, n_ions, n_ranged, (px, py, pz), columns)
 
 
 def _atom(symbol: object, count: object) -> tuple[str, int]:

@@ -85,7 +85,7 @@ def plane_signal(store: PointStore, spacing_nm: float, slope: tuple[float, float
     phase = 2 * np.pi * np.outer((np.arange(n_heights) + 0.5) * HEIGHT_NM, 1 / (spacing_nm * STRETCH))
     power, n_blocks = np.zeros((2, len(STRETCH))), 0
     for x, y, z in chosen.tolist():
-        cloud = store.read((x, y, z), (x + BRICK_CELLS, y + BRICK_CELLS, z + BRICK_CELLS))
+        cloud = store.read((x, y, z), (x + BRICK_CELLS, y + BRICK_CELLS, z + BRICK_CELLS), columns=())
         inside = cloud.position.astype(np.float64) - store.origin_nm - (x, y, z)
         block = np.clip(inside // BLOCK, 0, BRICK_CELLS // BLOCK - 1)
         flat = block.astype(np.int64) @ (16, 4, 1)

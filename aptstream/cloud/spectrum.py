@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aptstream.cloud.store import PointStore
+from aptstream.cloud.store import STREAM_ROWS, PointStore
 from aptstream.errors import PlanError
 from aptstream.points import RangeTable
 from aptstream.progress import Progress, silent
@@ -122,7 +122,8 @@ def mass_spectrum(store: PointStore, bin_da: float = 0.01, *, progress: Progress
     # Unranged ions are counted behind the ranged ones; what lies outside falls into a last bin of each.
     counts = np.zeros(2 * (n_bins + 1), np.int64)
     done = 0
-    for mass, species in store.blocks("mass_to_charge", "species"):
+    for start in range(0, store.n_ions, STREAM_ROWS):
+        mass, species = (store.arrays[name][start : start + STREAM_ROWS] for name in ("mass_to_charge", "species"))
         place = np.floor(mass.astype(np.float64) / bin_da)
         place = np.where((place >= 0) & (place < n_bins), place, n_bins).astype(np.int64)
         place[species == 0] += n_bins + 1

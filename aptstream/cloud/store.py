@@ -6,9 +6,7 @@ One Zarr v3 group. Rows are sorted by 16 nm brick (x slowest, z fastest), then b
 
 from __future__ import annotations
 
-import functools
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -17,23 +15,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from aptstream.cloud.index import CellIndex, windows
 from aptstream.cloud.lattice import BRICK_CELLS, CELLS_PER_BRICK, Cell, Lattice
 from aptstream.cloud.manifest import Manifest, read_manifest
+from aptstream.errors import StoreError
 from aptstream.io.arrays import CheckedArray, damaged
 from aptstream.io.digest import content_digest
+from aptstream.io.folder import LocalFolder, folder_of
+from aptstream.io.ions import COLUMNS
 from aptstream.points import PointCloud, RangeTable
+from aptstream.progress import Progress, silent
 from aptstream.regions import Box, Region, Triple
 
 if TYPE_CHECKING:
-    from aptstream.errors import StoreError
+    from aptstream.cloud.lazy import LazyIons
 
 #: Rows read at a time by whatever walks through the whole store.
 STREAM_ROWS = 1 << 20
 
-_CACHED_BLOCKS = 64
-
-# An ion may be counted to a cell that it lies beside by a rounding.
-_MARGIN_NM = 1e-6
+_MASS = "mass_to_charge"
 
 
 def array_shapes(manifest: Manifest) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -55,6 +55,7 @@ def array_shapes(manifest: Manifest) -> dict[str, tuple[tuple[int, ...], str]]:
         "mass_to_charge": ((n,), "float32"),
         "brick_offset": ((n_bricks + 1,), "int64"),
         "cell_offset": ((n_bricks, CELLS_PER_BRICK + 1), "uint32"),
+        **{name: ((n,), COLUMNS[name]) for name in manifest.columns},
     }
 
 
@@ -63,8 +64,9 @@ def open_store(path: str | PathLike[str]) -> PointStore:
 
     Parameters
     ----------
-    path : path
-        Folder that `ingest` made.
+    path : path or str
+        Folder that `ingest` made, or the URL of one in an object store, such as ``s3://bucket/specimen.zarr``:
+        whatever fsspec reaches, with the credentials that it finds in its configuration or the environment.
 
     Returns
     -------
@@ -73,7 +75,9 @@ def open_store(path: str | PathLike[str]) -> PointStore:
     Raises
     ------
     StoreError
-        If there is none, it is damaged, incomplete, or of an unknown version.
+        If there is none, it cannot be reached, it is damaged, incomplete, or of an unknown version.
+    MissingPackageError
+        If the package for such a URL is not installed.
     """
     return PointStore(path)
 
@@ -83,13 +87,15 @@ class PointStore:
 
     Parameters
     ----------
-    path : path
-        Folder that `ingest` made.
+    path : path or str
+        Folder that `ingest` made, or its URL.
 
     Attributes
     ----------
-    path : Path
-        Its folder.
+    address : str
+        What opens it again anywhere: an absolute path, or a URL.
+    manifest : Manifest
+        What it says of itself, checked.
     lattice : Lattice
         Its cells and bricks.
     ranges : RangeTable
@@ -98,6 +104,10 @@ class PointStore:
         Ions in all, ranged or not.
     attrs : mapping
         Everything it says of itself, as JSON values.
+    arrays : mapping of str to CheckedArray
+        What it consists of.
+    index : CellIndex
+        Where bricks and cells begin.
 
     Raises
     ------
@@ -120,29 +130,49 @@ class PointStore:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
-        self._manifest, attributes = read_manifest(self.path)
+        self._folder = folder_of(path)
+        self.address = self._folder.address
+        self.manifest, attributes = read_manifest(self._folder)
         self.attrs = MappingProxyType(attributes)
-        self.lattice: Lattice = self._manifest.lattice
-        self.ranges: RangeTable = self._manifest.ranges
-        self.n_ions: int = self._manifest.n_ions
-        self._arrays = {
-            name: CheckedArray(self.path, name, shape=shape, dtype=dtype)
-            for name, (shape, dtype) in array_shapes(self._manifest).items()
-        }
-        self._brick_offset = self._arrays["brick_offset"][:]
-        ends = (int(self._brick_offset[0]), int(self._brick_offset[-1]))
-        if ends != (0, self.n_ions) or (np.diff(self._brick_offset) < 0).any():
-            raise self._damaged("array 'brick_offset' does not ascend from 0 to the number of ions")
-        self._block = functools.lru_cache(_CACHED_BLOCKS)(self._read_block)
+        self.lattice: Lattice = self.manifest.lattice
+        self.ranges: RangeTable = self.manifest.ranges
+        self.n_ions: int = self.manifest.n_ions
+        self.arrays = MappingProxyType(
+            {
+                name: CheckedArray(self._folder, name, shape=shape, dtype=dtype)
+                for name, (shape, dtype) in array_shapes(self.manifest).items()
+            }
+        )
+        self.index = CellIndex(self.lattice, self.arrays, self.n_ions)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as a path: tasks open the store where they run."""
-        return open_store, (str(self.path),)
+        """Travel as an address: tasks open the store where they run."""
+        return open_store, (self.address,)
 
     def __repr__(self) -> str:
         x, y, z = self.shape_cells
-        return f"PointStore({str(self.path)!r}: {self.n_ions} ions, {x} by {y} by {z} nm)"
+        return f"PointStore({str(self._folder)!r}: {self.n_ions} ions, {x} by {y} by {z} nm)"
+
+    @property
+    def path(self) -> Path:
+        """Its folder on this disk.
+
+        Raises
+        ------
+        StoreError
+            If it lies elsewhere.
+        """
+        if not isinstance(self._folder, LocalFolder):
+            raise StoreError(
+                f"The store {self.address} is no folder on this disk. Expected a local one: copy it here first with "
+                f"aptstream copy, or use its address."
+            )
+        return self._folder.path
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the further numbers of every ion; see `aptstream.io.ions.COLUMNS`."""
+        return self.manifest.columns
 
     @property
     def species_names(self) -> tuple[str, ...]:
@@ -164,13 +194,16 @@ class PointStore:
         """The volume of all cells, which holds every ion, in nm."""
         return self.lattice.box
 
-    def read(self, low_cell: Cell, high_cell: Cell) -> PointCloud:
+    def read(self, low_cell: Cell, high_cell: Cell, columns: Sequence[str] = (_MASS,)) -> PointCloud:
         """Read the ions of a box of cells.
 
         Parameters
         ----------
         low_cell, high_cell : tuple of int
             Half-open corners; what lies outside the lattice is cut off.
+        columns : sequence of str
+            What is read beside positions and species: ``"mass_to_charge"`` and names of `columns`. Without m/q it
+            goes faster; then `PointCloud.mass_to_charge` is NaN.
 
         Returns
         -------
@@ -180,34 +213,63 @@ class PointStore:
         Raises
         ------
         StoreError
-            If a chunk that is needed is missing or damaged.
+            If a chunk that is needed is missing or damaged, or there is no such column.
         """
-        return self._read_rows(self._rows(*self.lattice.clip(low_cell, high_cell)))
+        return self._read_rows(self.index.rows(*self.lattice.clip(low_cell, high_cell)), columns)
 
-    def _read_rows(self, rows: npt.NDArray[np.int64]) -> PointCloud:
-        """Read some rows, ascending."""
-        names = ("positions", "mass_to_charge", "species")
-        arrays = [self._arrays[name] for name in names]
-        found = [np.empty((len(rows), *array.shape[1:]), array.dtype) for array in arrays]
-        for start, stop in self._windows(rows):
-            first, last = int(rows[start]), int(rows[stop - 1])
-            # Without a gap the rows are a slice, and need no second copy.
-            gapless = last - first + 1 == stop - start
-            pick = slice(None) if gapless else rows[start:stop] - first
-            for array, out in zip(arrays, found, strict=True):
-                out[start:stop] = array[first : last + 1][pick]
-        try:
-            return PointCloud(found[0], found[1], found[2], self.species_names)
-        except ValueError as error:
-            raise self._damaged(f"array 'species' holds an unknown index ({error})") from error
+    def blocks(self, region: Region | None = None, columns: Sequence[str] = (_MASS,)) -> Iterator[PointCloud]:
+        """Walk through the ions in stored order, about a million at a time, so that memory stays bounded.
 
-    def query(self, region: Region) -> PointCloud:
+        Parameters
+        ----------
+        region : Box, Sphere, Cylinder or OrientedBox, optional
+            Only ions inside; all where none is given.
+        columns : sequence of str
+            As in `read`.
+
+        Yields
+        ------
+        PointCloud
+            At least one ion.
+
+        Raises
+        ------
+        StoreError
+            As `read`.
+        """
+        names = self._names(columns)
+        runs: Iterator[tuple[int, int]] = iter([(0, self.n_ions)])
+        if region is not None:
+            runs = self.index.runs(*self.lattice.cells_round(region))
+        for start, stop in runs:
+            for first in range(start, stop, STREAM_ROWS):
+                rows = slice(first, min(first + STREAM_ROWS, stop))
+                cloud = self._cloud({name: self.arrays[name][rows] for name in names})
+                cloud = cloud if region is None else cloud[region.contains(cloud.position)]
+                if len(cloud):
+                    yield cloud
+
+    def to_dask(self) -> LazyIons:
+        """Return all ions as Dask arrays, whose chunks are runs of whole bricks with about a million ions.
+
+        Returns
+        -------
+        LazyIons
+            Positions, species, m/q and further columns; nothing is read yet.
+        """
+        from aptstream.cloud.lazy import lazy_ions
+
+        return lazy_ions(self)
+
+    def query(self, region: Region, columns: Sequence[str] = (_MASS,)) -> PointCloud:
         """Read the ions inside a free region; of the store, only the cells that it touches.
 
         Parameters
         ----------
         region : Box, Sphere, Cylinder or OrientedBox
             In nm.
+        columns : sequence of str
+            As in `read`.
 
         Returns
         -------
@@ -217,21 +279,15 @@ class PointStore:
         Raises
         ------
         StoreError
-            If a chunk that is needed is missing or damaged.
+            If a chunk that is needed is missing or damaged, or there is no such column.
         """
-        if isinstance(region, Box):
-            rows = self._rows(*self.lattice.cells_of(region.low, region.high))
-        else:
-            # A little more than its bounds, which are rounded and whose high faces are open.
-            low, high = np.array(region.bounds.low), np.array(region.bounds.high)
-            margin = _MARGIN_NM + 1e-12 * np.maximum(np.abs(low), np.abs(high))
-            rows = self._rows(*self.lattice.cells_of(tuple(low - margin), tuple(high + margin)), region)
-        cloud = self._read_rows(rows)
+        around = self.lattice.cells_round(region)
+        cloud = self._read_rows(self.index.rows(*around, None if isinstance(region, Box) else region), columns)
         return cloud[region.contains(cloud.position)]
 
     def brick_counts(self) -> npt.NDArray[np.int64]:
         """Count the ions of every brick, (n_bricks,), in the order of bricks: x slowest, z fastest."""
-        return np.diff(self._brick_offset)
+        return np.diff(self.index.brick_offset)
 
     def cell_counts(self) -> npt.NDArray[np.uint32]:
         """Count the ions of every cell.
@@ -247,12 +303,8 @@ class PointStore:
         """
         counts = np.empty(self.shape_cells, np.uint32)
         for number, brick in enumerate(np.ndindex(self.lattice.shape_bricks)):
-            in_brick = np.diff(self._offsets(number)).reshape(3 * (BRICK_CELLS,))
-            x, y, z = self.lattice.brick_shape(brick)
-            if in_brick.sum() != in_brick[:x, :y, :z].sum():
-                raise self._damaged(f"array 'cell_offset' has ions outside the lattice in brick {number}")
             place = tuple(slice(BRICK_CELLS * b, BRICK_CELLS * (b + 1)) for b in brick)
-            counts[place] = in_brick[:x, :y, :z]
+            counts[place] = self.index.counts(number, brick)
         return counts
 
     def species_counts(self) -> dict[str, int]:
@@ -269,26 +321,10 @@ class PointStore:
         """
         counts = np.zeros(256, np.int64)
         for start in range(0, self.n_ions, STREAM_ROWS):
-            counts += np.bincount(self._arrays["species"][start : start + STREAM_ROWS], minlength=256)
+            counts += np.bincount(self.arrays["species"][start : start + STREAM_ROWS], minlength=256)
         if counts[len(self.species_names) :].any():
             raise self._damaged("array 'species' holds an unknown index")
         return dict(zip(self.species_names, counts.tolist(), strict=False))
-
-    def blocks(self, *names: str) -> Iterator[tuple[npt.NDArray[Any], ...]]:
-        """Walk through the rows of some arrays side by side, a million at a time.
-
-        Parameters
-        ----------
-        *names : str
-            Such as ``"mass_to_charge"`` and ``"species"``.
-
-        Yields
-        ------
-        tuple of ndarray
-            One block of each, in stored order.
-        """
-        for start in range(0, self.n_ions, STREAM_ROWS):
-            yield tuple(self._arrays[name][start : start + STREAM_ROWS] for name in names)
 
     def digest(self) -> str:
         """Hash what the store means: its arrays and the attributes that define them, not how it is laid out.
@@ -303,102 +339,56 @@ class PointStore:
         StoreError
             If a chunk is missing or damaged.
         """
-        return content_digest(self._arrays, self._manifest.defining())
+        return content_digest(self.arrays, self.manifest.defining())
 
-    def verify(self) -> None:
+    def verify(self, progress: Progress = silent) -> None:
         """Read everything and check that it is as it was written and that every ion lies in its cell.
+
+        Parameters
+        ----------
+        progress : Progress
+            Told of the stages ``read``, in bytes, and ``check``, in ions.
 
         Raises
         ------
         StoreError
             Naming what is damaged.
         """
-        self.cell_counts()
-        counts = self.species_counts()
-        if counts["unranged"] != self.n_ions - self._manifest.n_ranged:
-            raise self._damaged(f"{counts['unranged']} ions are unranged, which is not what it promises")
-        origin = np.array(self.origin_nm)
-        for number, brick in enumerate(np.ndindex(self.lattice.shape_bricks)):
-            position = self._arrays["positions"][slice(*self._brick_offset[number : number + 2].tolist())]
-            cell = np.floor(position.astype(np.float64) - origin) - BRICK_CELLS * np.array(brick)
-            flat = cell @ np.array([BRICK_CELLS**2, BRICK_CELLS, 1])
-            expected = np.repeat(np.arange(CELLS_PER_BRICK), np.diff(self._offsets(number)))
-            if not (((cell >= 0) & (cell < BRICK_CELLS)).all() and (flat == expected).all()):
-                raise self._damaged(f"array 'positions' has ions outside their cells in brick {number}")
-        if self.digest() != self.attrs["content_digest"]:
-            raise self._damaged("its content has another SHA-256 than it was written with")
+        from aptstream.cloud.verify import verify_points
 
-    def _rows(self, low: Cell, high: Cell, region: Region | None = None) -> npt.NDArray[np.int64]:
-        """List the rows of a clipped box of cells, ascending; of those alone that a region touches, if given."""
-        starts, stops = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for number, inside in self._bricks(low, high):
-            if region is not None and not self._touched(region, number, np.array([[[0] * 3, [BRICK_CELLS] * 3]]))[0]:
-                continue
-            (x0, x1), (y0, y1), (z0, z1) = inside
-            offsets = self._offsets(number).astype(np.int64) + self._brick_offset[number]
-            # Cells that differ in z only follow one another: one run of rows per x and y.
-            run = BRICK_CELLS * (BRICK_CELLS * np.arange(x0, x1)[:, None] + np.arange(y0, y1)).ravel()
-            if region is None:
-                starts.append(offsets[run + z0])
-                stops.append(offsets[run + z1])
-                continue
-            cells = (run[:, None] + np.arange(z0, z1)).ravel()
-            corner = np.stack(np.unravel_index(cells, 3 * (BRICK_CELLS,)), axis=-1)
-            cells = cells[self._touched(region, number, np.stack([corner, corner + 1], axis=1))]
-            starts.append(offsets[cells])
-            stops.append(offsets[cells + 1])
-        start, stop = np.concatenate(starts), np.concatenate(stops)
-        length = stop - start
-        ends = np.cumsum(length)
-        rows: npt.NDArray[np.int64] = np.repeat(stop - ends, length) + np.arange(length.sum())
-        return rows
+        verify_points(self, progress)
 
-    def _touched(self, region: Region, brick: int, corners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Tell which boxes of cells of a brick may hold ions inside a region; corners: (n, 2, 3)."""
-        place = np.array(np.unravel_index(brick, self.lattice.shape_bricks))
-        box = corners + BRICK_CELLS * place + np.array(self.origin_nm)
-        return region.touches(box[:, 0] - _MARGIN_NM, box[:, 1] + _MARGIN_NM)
+    def _read_rows(self, rows: npt.NDArray[np.int64], columns: Sequence[str]) -> PointCloud:
+        """Read some rows, ascending."""
+        arrays = {name: self.arrays[name] for name in self._names(columns)}
+        found = {name: np.empty((len(rows), *array.shape[1:]), array.dtype) for name, array in arrays.items()}
+        for start, stop in windows(rows, self.arrays["positions"].chunk_rows, STREAM_ROWS):
+            first, last = int(rows[start]), int(rows[stop - 1])
+            # Without a gap the rows are a slice, and need no second copy.
+            gapless = last - first + 1 == stop - start
+            pick = slice(None) if gapless else rows[start:stop] - first
+            for name, array in arrays.items():
+                found[name][start:stop] = array[first : last + 1][pick]
+        return self._cloud(found)
 
-    def _bricks(self, low: Cell, high: Cell) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-        """Name the bricks that a box of cells touches, and the cells of each that lie inside, per axis."""
-        _, ny, nz = self.lattice.shape_bricks
-        corners = list(zip(low, high, strict=True))
-        spans = (range(a // BRICK_CELLS, -(-b // BRICK_CELLS) if b > a else 0) for a, b in corners)
-        for brick in itertools.product(*spans):
-            inside = [
-                (max(a - BRICK_CELLS * at, 0), min(b - BRICK_CELLS * at, BRICK_CELLS))
-                for (a, b), at in zip(corners, brick, strict=True)
-            ]
-            yield (brick[0] * ny + brick[1]) * nz + brick[2], inside
+    def _names(self, columns: Sequence[str]) -> list[str]:
+        """List the arrays that are read for some columns."""
+        unknown = [name for name in columns if name not in (_MASS, *self.columns)]
+        if unknown:
+            raise StoreError(
+                f"The store {self._folder} has no column {', '.join(unknown)}. It has: "
+                f"{', '.join((_MASS, *self.columns))}. Ingest a file that holds it, such as ePOS."
+            )
+        return ["positions", "species", *columns]
 
-    def _windows(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-        """Cut ascending rows where a whole chunk can be skipped, and where too much would be read at once."""
-        if not len(rows):
-            return
-        gaps = np.flatnonzero(np.diff(rows) > self._arrays["positions"].chunk_rows) + 1
-        for start, stop in itertools.pairwise([0, *gaps.tolist(), len(rows)]):
-            at = start
-            while at < stop:
-                end = int(np.searchsorted(rows[at:stop], rows[at] + STREAM_ROWS)) + at
-                yield at, end
-                at = end
-
-    def _offsets(self, brick: int) -> npt.NDArray[np.uint32]:
-        """Return where the cells of a brick begin, relative to the brick, (4097,)."""
-        block, row = divmod(brick, self._arrays["cell_offset"].chunk_rows)
-        found: npt.NDArray[np.uint32] = self._block(block)[row]
-        return found
-
-    def _read_block(self, block: int) -> npt.NDArray[np.uint32]:
-        """Read and check one chunk of cell offsets."""
-        array = self._arrays["cell_offset"]
-        first = block * array.chunk_rows
-        offsets: npt.NDArray[np.uint32] = array[first : first + array.chunk_rows]
-        ions = np.diff(self._brick_offset[first : first + len(offsets) + 1])
-        ascending = (offsets[:, 1:] >= offsets[:, :-1]).all()
-        if not ascending or offsets[:, 0].any() or (offsets[:, -1] != ions).any():
-            raise self._damaged(f"array 'cell_offset' contradicts 'brick_offset' from brick {first} on")
-        return offsets
+    def _cloud(self, found: dict[str, npt.NDArray[Any]]) -> PointCloud:
+        """Make ions of what was read."""
+        position, species = found.pop("positions"), found.pop("species")
+        mass = found.pop(_MASS) if _MASS in found else np.broadcast_to(np.float32(np.nan), len(species))
+        try:
+            return PointCloud(position, mass, species, self.species_names, found)
+        except ValueError as error:
+            raise self._damaged(f"array 'species' holds an unknown index ({error})") from error
 
     def _damaged(self, found: str) -> StoreError:
-        return damaged(self.path, found, "what was written")
+        return damaged(self._folder, found, "what was written")

@@ -63,7 +63,7 @@ def _count_brick(
 ) -> None:
     """Add the ions of the particles in one brick."""
     x, y, z = low
-    cloud = store.read((x, y, z), (x + BRICK_CELLS, y + BRICK_CELLS, z + BRICK_CELLS))
+    cloud = store.read((x, y, z), (x + BRICK_CELLS, y + BRICK_CELLS, z + BRICK_CELLS), columns=())
     tree = PointTree(cloud.position)
     corner = np.array(store.origin_nm) + low
     for label, part in enumerate(ndimage.find_objects(labels), start=1):

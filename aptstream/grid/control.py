@@ -151,7 +151,7 @@ def shuffled_control(
 def _shuffled_fields(scan: ScanStore, store: PointStore, block: Block, share: float) -> Iterator[OrderField]:
     """Order field of a block with each shuffle."""
     low, high = _grown(block, HALO_CELLS, scan.shape)
-    cloud = store.read(low, high)
+    cloud = store.read(low, high, columns=())
     role = scan.roles.of(store.species_names)[cloud.species]
     x, y, z = (b - a for a, b in zip(low, high, strict=True))
     box = CellBox(store.origin_nm, low, (x, y, z))

@@ -1,7 +1,8 @@
 """Zarr arrays that can be trusted: our codecs only, every chunk with a checksum, no chunk missing unnoticed.
 
 A chunk that is not there reads as zeros, a flipped bit passes through compression, and metadata may promise
-gigabytes: everything is checked before Zarr sees it, and damage is named.
+gigabytes: everything is checked before Zarr sees it, and damage is named. The same holds on this disk and in an object
+store.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.errors import StoreError
+from aptstream.io.folder import LINK, Folder, folder_of
 
 #: No chunk and no shard of ours is larger, unpacked.
 LARGEST_CHUNK_BYTES = 64 << 20
 
 _LARGEST_METADATA = 16 << 20
+_NEVER_WRITTEN = 2**64 - 1
 _KEYS = {"name": "default", "configuration": {"separator": "."}}
 #: What Zarr raises where a chunk or its description is damaged.
 READ_ERRORS = (ValueError, RuntimeError, OSError, LookupError, TypeError, ArithmeticError, MemoryError)
@@ -79,13 +82,13 @@ def create_array(
     )
 
 
-def load_metadata(store: Path, name: str = "") -> dict[str, Any]:
+def load_metadata(store: str | PathLike[str] | Folder, name: str = "") -> dict[str, Any]:
     """Read the ``zarr.json`` of a group or of one of its arrays.
 
     Parameters
     ----------
-    store : Path
-        Folder of the group.
+    store : path, str or Folder
+        Folder or URL of the group.
     name : str
         Name of the array; empty for the group itself.
 
@@ -98,30 +101,16 @@ def load_metadata(store: Path, name: str = "") -> dict[str, Any]:
     StoreError
         If the file is missing, a symbolic link, larger than 16 MB, or not a JSON object.
     """
-    file = store / name / "zarr.json"
-    what = f"array '{name}'" if name else "manifest"
-    try:
-        if file.is_symlink() or not file.is_file() or (name and file.parent.is_symlink()):
-            raise damaged(store, f"its {what} has no zarr.json of its own", "a regular file")
-        with file.open("rb") as stream:
-            data = stream.read(_LARGEST_METADATA + 1)
-        if len(data) > _LARGEST_METADATA:
-            raise damaged(store, f"the zarr.json of its {what} is larger than 16 MB", "a short description")
-        loaded = json.loads(data)
-    except (ValueError, RecursionError, PermissionError) as error:
-        raise damaged(store, f"the zarr.json of its {what} cannot be read ({error})", "JSON") from error
-    if not isinstance(loaded, dict):
-        raise damaged(store, f"the zarr.json of its {what} is no JSON object", "a JSON object")
-    return loaded
+    return _load_metadata(folder_of(store), name)[0]
 
 
-def damaged(store: Path, found: str, expected: str) -> StoreError:
+def damaged(store: str | PathLike[str] | Folder, found: str, expected: str) -> StoreError:
     """Make the error for a store that is not as it was written.
 
     Parameters
     ----------
-    store : Path
-        Folder of the group.
+    store : path, str or Folder
+        Folder or URL of the group.
     found, expected : str
         What is there, and what should be.
 
@@ -135,13 +124,31 @@ def damaged(store: Path, found: str, expected: str) -> StoreError:
     )
 
 
+def _load_metadata(folder: Folder, name: str) -> tuple[dict[str, Any], bytes]:
+    """Read a ``zarr.json``: its content, and its bytes."""
+    key = f"{name}/zarr.json" if name else "zarr.json"
+    what = f"array '{name}'" if name else "manifest"
+    try:
+        data = folder.read(key, 0, _LARGEST_METADATA + 1)
+        if len(data) > _LARGEST_METADATA:
+            raise damaged(folder, f"the zarr.json of its {what} is larger than 16 MB", "a short description")
+        loaded = json.loads(data)
+    except FileNotFoundError as error:
+        raise damaged(folder, f"its {what} has no zarr.json of its own", "a regular file") from error
+    except (ValueError, RecursionError, PermissionError) as error:
+        raise damaged(folder, f"the zarr.json of its {what} cannot be read ({error})", "JSON") from error
+    if not isinstance(loaded, dict):
+        raise damaged(folder, f"the zarr.json of its {what} is no JSON object", "a JSON object")
+    return loaded, data
+
+
 class CheckedArray:
-    """A Zarr array on a local disk, opened for reading after its description and its chunks were checked.
+    """A Zarr array on disk or in an object store, opened for reading after it was checked.
 
     Parameters
     ----------
-    store : Path
-        Folder of the group.
+    store : path, str or Folder
+        Folder or URL of the group.
     name : str
         Name of the array.
     shape : tuple of int
@@ -152,23 +159,26 @@ class CheckedArray:
     Raises
     ------
     StoreError
-        If its description differs from what `create_array` writes, or a chunk is missing or a symbolic link.
+        If its description differs from what `create_array` writes, or a chunk file is missing, a symbolic link, or of
+        a size that cannot be.
     """
 
-    def __init__(self, store: Path, name: str, *, shape: tuple[int, ...], dtype: str) -> None:
-        import zarr
+    def __init__(self, store: str | PathLike[str] | Folder, name: str, *, shape: tuple[int, ...], dtype: str) -> None:
+        from aptstream.io.strict import open_strict
 
-        self.store, self.name = store, name
+        self.folder, self.name = folder_of(store), name
         self.shape, self.dtype = shape, np.dtype(dtype)
-        metadata = load_metadata(store, name)
-        self._shard = self._check(metadata)
+        metadata, raw = _load_metadata(self.folder, name)
+        self._shard, self._chunk = self._check(metadata)
         #: Rows in one chunk: what is decoded for a single row.
-        self.chunk_rows = int(metadata["codecs"][0]["configuration"]["chunk_shape"][0])
+        self.chunk_rows = self._chunk[0]
+        self._per_shard = tuple(s // c for s, c in zip(self._shard, self._chunk, strict=True))
         # A shard ends with an index, 16 bytes per chunk, and its checksum.
-        self._smallest_file = 16 * (self._shard[0] // self.chunk_rows) + 4
-        self._check_members()
+        self._index_bytes = 16 * math.prod(self._per_shard) + 4
+        self._sizes = self._check_members()
+        self._offsets: dict[str, list[int]] = {}
         try:
-            self._array: Any = zarr.open_array(str(store / name), mode="r", zarr_format=3)
+            self._array: Any = open_strict(raw, self._read_file)
         except READ_ERRORS as error:
             raise self._damaged(f"cannot be opened ({error})", "a Zarr array") from error
 
@@ -183,42 +193,98 @@ class CheckedArray:
         start, stop, _ = rows.indices(self.shape[0])
         if stop <= start:
             return np.empty((0, *self.shape[1:]), self.dtype)
-        for key in self._keys(start, stop):
-            file = self.store / self.name / key
-            # Zarr gives back whatever was in memory where a shard file is empty.
-            if not file.is_file() or file.stat().st_size < self._smallest_file:
-                raise self._damaged(f"has lost its chunk file {key}, or its end", "all of them, whole")
         try:
             found: npt.NDArray[Any] = np.asarray(self._array[start:stop])
-        except READ_ERRORS as error:
-            raise self._damaged(f"is damaged in rows {start} to {stop - 1} ({error})", "whole chunks") from error
+        except (*READ_ERRORS, ExceptionGroup) as caught:
+            error: Exception = caught
+            while isinstance(error, ExceptionGroup):  # what failed while several chunks were read at once
+                error = error.exceptions[0]
+            if isinstance(error, StoreError):
+                raise error from caught.__cause__
+            files = ", ".join(itertools.islice(self.keys(start, stop), 3))
+            where = f"in rows {start} to {stop - 1}, chunk file {files}"
+            raise self._damaged(f"is damaged {where} ({error})", "whole chunks") from error
         return found
 
-    def _keys(self, start: int, stop: int) -> Iterator[str]:
+    @property
+    def shard_rows(self) -> int:
+        """Rows in one file."""
+        return self._shard[0]
+
+    @property
+    def files(self) -> dict[str, int]:
+        """Bytes of each file that the array consists of, by key in the group."""
+        keys = ("zarr.json", *self.keys(0, self.shape[0]))
+        return {f"{self.name}/{key}": self._sizes[key] for key in keys}
+
+    def keys(self, start: int, stop: int) -> Iterator[str]:
         """Name the files that hold rows `start` to `stop` - 1."""
         first, last = start // self._shard[0], (stop - 1) // self._shard[0]
         others = (range(-(-n // edge)) for n, edge in zip(self.shape[1:], self._shard[1:], strict=True))
         for index in itertools.product(range(first, last + 1), *others):
             yield "c." + ".".join(map(str, index))
 
-    def _check_members(self) -> None:
+    def _read_file(self, key: str, start: int, stop: int | None) -> bytes:
+        """Read a part of a chunk file for Zarr; a negative start counts from its end."""
+        size = self._sizes[key]
+        first, end = start + size if start < 0 else start, size if stop is None else stop
+        try:
+            if not 0 <= first <= end <= size:
+                raise self._damaged(f"has an index in its chunk file {key} that points beyond it", "an intact index")
+            found = self.folder.read(f"{self.name}/{key}", first, end)
+        except FileNotFoundError:
+            found = b""
+        if len(found) != end - first:
+            raise self._damaged(f"has lost its chunk file {key}, or its end", "all of them, whole")
+        if stop is None:
+            self._check_index(key, found)
+        self._check_chunks(key, first, found)
+        return found
+
+    def _check_index(self, key: str, end: bytes) -> None:
+        """Refuse a chunk file in which a chunk was never written: Zarr would read it as zeros."""
+        entries = np.frombuffer(end[-self._index_bytes : -4], "<u8").reshape(*self._per_shard, 2)
+        self._offsets[key] = [offset for offset in entries[..., 0].ravel().tolist() if offset != _NEVER_WRITTEN]
+        numbers = zip(key.split(".")[1:], self.shape, self._shard, self._chunk, strict=True)
+        # Chunks behind the end of the array are never written.
+        inside = tuple(slice(-(-min(n - int(i) * shard, shard) // chunk)) for i, n, shard, chunk in numbers)
+        if (entries[inside] == _NEVER_WRITTEN).any():
+            raise self._damaged(f"lacks chunks in its chunk file {key}", "all of them")
+
+    def _check_chunks(self, key: str, first: int, found: bytes) -> None:
+        """Refuse chunks that would unpack to more than a chunk holds, before Blosc takes the memory for it."""
+        expected = math.prod(self._chunk) * self.dtype.itemsize
+        for offset in self._offsets.get(key, []):
+            # Blosc tells the size of what it packed in bytes 4 to 8.
+            header = found[offset - first + 4 : offset - first + 8] if offset >= first else b""
+            if len(header) == 4 and int.from_bytes(header, "little") != expected:
+                raise self._damaged(f"has a chunk of another size in its chunk file {key}", f"{expected} bytes")
+
+    def _check_members(self) -> dict[str, int]:
         """Look through the folder once: cheaper than asking for every file."""
         try:
-            with os.scandir(self.store / self.name) as entries:
-                members = {entry.name: entry for entry in entries}
+            sizes = self.folder.sizes(self.name)
+        except StoreError:
+            raise
         except OSError as error:
             raise self._damaged(f"cannot be listed ({error.strerror})", "a readable folder") from error
-        for key, entry in members.items():
-            if entry.is_symlink():
+        # Blosc adds 16 bytes to what it cannot pack, the checksum 4.
+        chunk_bytes = math.prod(self._chunk) * self.dtype.itemsize + 20
+        largest = math.prod(self._per_shard) * chunk_bytes + self._index_bytes
+        for key, size in sizes.items():
+            if size == LINK:
                 raise self._damaged(f"has a symbolic link in place of {key}", "files of its own")
-        for key in self._keys(0, self.shape[0]):
-            if key not in members or not members[key].is_file(follow_symlinks=False):
+        for key in self.keys(0, self.shape[0]):
+            if key not in sizes:
                 raise self._damaged(f"lacks its chunk file {key}", "all of them")
-            if members[key].stat().st_size < self._smallest_file:
+            if sizes[key] < self._index_bytes:
                 raise self._damaged(f"has lost the end of its chunk file {key}", "whole files")
+            if sizes[key] > largest:
+                raise self._damaged(f"has a chunk file {key} of {sizes[key]} bytes", f"at most {largest}")
+        return sizes
 
-    def _check(self, metadata: dict[str, Any]) -> tuple[int, ...]:
-        """Compare the description with what `create_array` writes; return the shape of a shard."""
+    def _check(self, metadata: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Compare the description with what `create_array` writes; return the shapes of shards and chunks."""
         endian = {"configuration": {"endian": "little"}}
         for key, expected in (
             ("zarr_format", 3),
@@ -256,10 +322,10 @@ class CheckedArray:
                 raise self._damaged(f"has chunks of {_short(edges)}", "chunks of at most 64 MiB")
         if any(a % b for a, b in zip(shard, chunk, strict=True)):
             raise self._damaged(f"has chunks of {chunk} in shards of {shard}", "whole chunks in every shard")
-        return tuple(shard)
+        return tuple(shard), tuple(chunk)
 
     def _damaged(self, found: str, expected: str) -> StoreError:
-        return damaged(self.store, f"array '{self.name}' {found}", expected)
+        return damaged(self.folder, f"array '{self.name}' {found}", expected)
 
 
 def _short(value: object) -> str:

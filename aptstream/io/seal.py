@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 from aptstream.errors import StoreError
 from aptstream.io.arrays import damaged, load_metadata
 from aptstream.io.digest import canonical_json
+from aptstream.io.folder import Folder
 
 _SEAL = "manifest_sha256"
 
@@ -34,13 +35,13 @@ def sealed(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {**attributes, _SEAL: _sha256(attributes)}
 
 
-def load_sealed(folder: Path, *, kind: tuple[str, int], made_by: str) -> dict[str, Any]:
+def load_sealed(folder: str | PathLike[str] | Folder, *, kind: tuple[str, int], made_by: str) -> dict[str, Any]:
     """Read the attributes of a group that were written with `sealed`.
 
     Parameters
     ----------
-    folder : Path
-        The group.
+    folder : path, str or Folder
+        Folder or URL of the group.
     kind : tuple of (str, int)
         The format and version that it must have.
     made_by : str

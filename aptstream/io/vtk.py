@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from aptstream.io.replace import replacing
 
-_TYPES = {
+#: Names that VTK gives to types of numbers.
+VTK_TYPES = {
     "f4": "Float32", "f8": "Float64", "i1": "Int8", "i2": "Int16", "i4": "Int32", "i8": "Int64",
     "b1": "UInt8", "u1": "UInt8", "u2": "UInt16", "u4": "UInt32", "u8": "UInt64",
 }  # fmt: skip
@@ -74,8 +75,8 @@ def _common_shape(grids: Mapping[str, npt.NDArray[Any]]) -> tuple[int, int, int]
             f"A .vti file needs grids of one shape (nx, ny, nz), "
             f"found {[(name, grid.shape) for name, grid in grids.items()]}."
         )
-    if not types <= _TYPES.keys():
-        raise ValueError(f"A .vti file holds real numbers, found {sorted(types - _TYPES.keys())}.")
+    if not types <= VTK_TYPES.keys():
+        raise ValueError(f"A .vti file holds real numbers, found {sorted(types - VTK_TYPES.keys())}.")
     return shape
 
 
@@ -89,7 +90,7 @@ def _header(
     extent = " ".join(f"0 {n}" for n in shape)
     arrays, offset = [], 0
     for name, grid in grids.items():
-        vtk_type = _TYPES[grid.dtype.str[1:]]
+        vtk_type = VTK_TYPES[grid.dtype.str[1:]]
         arrays.append(
             f'        <DataArray type="{vtk_type}" Name={quoteattr(name)} format="appended" offset="{offset}"/>\n'
         )

@@ -188,7 +188,7 @@ def explain_voxel(
         raise PlanError(f"The ions fill {' x '.join(map(str, shape))} nm: too small for a cube of {edge} nm.")
     low = np.clip(cell.astype(int) - edge // 2, 0, np.array(shape) - edge)
     x, y, z = (int(v) for v in low)
-    cloud = store.read((x, y, z), (x + edge, y + edge, z + edge))
+    cloud = store.read((x, y, z), (x + edge, y + edge, z + edge), columns=())
     box = CellBox(store.origin_nm, (x, y, z), (edge, edge, edge))
     scan = SdmScan(cloud, judge.view.channels(roles), judge.window, box=box, edges=[edge])
     n_host, n_solute = (int(n) for n in scan.n_ions(edge).ravel())

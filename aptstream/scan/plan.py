@@ -79,7 +79,7 @@ class ScanPlan:
     Parameters
     ----------
     store_path, model_path : str
-        Where ions and networks are.
+        Where ions and networks are; the ions perhaps in an object store.
     store_digest, model_digest : str
         What they must be.
     roles : Roles
@@ -204,7 +204,7 @@ def plan_scan(
     halo = HALO_CELLS if model.refiner is not None else 0
     loads = partial(load_of, shape=store.shape_cells, halo=(max(edges) - 1, halo), density=largest_density(store))
     return ScanPlan(
-        store_path=str(store.path.resolve()),
+        store_path=store.address,
         model_path=model.path,
         store_digest=str(store.attrs["content_digest"]),
         model_digest=model.digest,
@@ -259,7 +259,7 @@ def measure_planes(store: PointStore, roles: Roles, crystal: Crystal) -> Planes:
     """
     middle = [max((n - edge) // 2, 0) for n, edge in zip(store.shape_cells, PLANES_BOX, strict=True)]
     x, y, z = middle
-    cloud = store.read((x, y, z), (x + PLANES_BOX[0], y + PLANES_BOX[1], z + PLANES_BOX[2]))
+    cloud = store.read((x, y, z), (x + PLANES_BOX[0], y + PLANES_BOX[1], z + PLANES_BOX[2]), columns=())
     role = roles.of(cloud.species_names)[cloud.species]
     if (role != NEITHER).any():
         planes = fit_planes(cloud, roles, crystal.period_nm, doubling=crystal.doubling)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream import __version__
+from aptstream.cloud.verify import verify_arrays
 from aptstream.errors import StoreError
 from aptstream.io.arrays import READ_ERRORS, CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
@@ -21,6 +22,7 @@ from aptstream.io.replace import replacing
 from aptstream.io.seal import load_sealed, sealed
 from aptstream.model.modelfile import parse_crystal
 from aptstream.points import Roles
+from aptstream.progress import Progress, silent
 from aptstream.regions import Triple
 from aptstream.scan.plan import Cell, ScanPlan
 from aptstream.scan.score import BrickScores
@@ -322,6 +324,10 @@ class ScanStore:
         inside = np.zeros(self.shape, dtype=bool)
         inside[tuple(slice(max(n - edge_nm + 1, 0)) for n in self.shape)] = True
         return inside
+
+    def verify(self, progress: Progress = silent) -> str:
+        """Read everything, naming every damaged file in a `StoreError`; return the digest."""
+        return verify_arrays(self._arrays, {name: self.attrs[name] for name in DEFINING}, progress)
 
     def digest(self) -> str:
         """Hash what the scan means: its arrays and the attributes that define them."""

@@ -85,7 +85,7 @@ def score_brick(plan: ScanPlan, task: Task) -> BrickScores:
             f"The point store {plan.store_path} has changed since the scan was planned: found "
             f"{store.attrs['content_digest'][:12]}, expected {plan.store_digest[:12]}. Start the scan again."
         )
-    cloud = store.read(task.read_low, task.read_high)
+    cloud = store.read(task.read_low, task.read_high, columns=())
     model = model.looking_for(plan.crystal)
     judges = {edge: stretched(model.judge(edge), plan.planes, plan.crystal) for edge in plan.edges}
     cubes = {edge: _judge_cubes(cloud, plan, task, judge, store.origin_nm) for edge, judge in judges.items()}

@@ -359,7 +359,7 @@ def scan_sdms(
         low, high = store.lattice.cells_of(region.low, region.high)
     x, y, z = (b - a for a, b in zip(low, high, strict=True))
     box = CellBox(store.origin_nm, low, (x, y, z))
-    return SdmScan(store.read(low, high), channels, window, box=box, edges=edges)
+    return SdmScan(store.read(low, high, columns=()), channels, window, box=box, edges=edges)
 
 
 def _check_edges(edges: tuple[int, ...], box: CellBox) -> None:

@@ -102,7 +102,7 @@ def test_windows_and_gaps_do_not_change_what_is_read(store, low, high):
 
     expected = store.read(low, high)
     small = open_store(store.path)
-    small._arrays["positions"].chunk_rows = 50
+    small.arrays["positions"].chunk_rows = 50
     before, module.STREAM_ROWS = module.STREAM_ROWS, 333
     try:
         found = small.read(low, high)

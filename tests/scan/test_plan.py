@@ -18,6 +18,7 @@ from aptstream.cloud.lattice import Lattice
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError, RangingError
 from aptstream.io import read_ions, write_pos
+from aptstream.io.folder import folder_of
 from aptstream.points import Roles
 from aptstream.scan import plan as planning
 from aptstream.scan.costs import LONGEST_S, SHORTEST_S, load_of
@@ -48,7 +49,7 @@ def store_of(shape, path):
         shape_cells=shape,
         lattice=lattice,
         brick_counts=lambda: 33 * np.array(cells),
-        path=path,
+        address=folder_of(path).address,
         attrs={"content_digest": "0" * 64},
         species_names=("unranged", "Al", "Li", "Mg"),
         n_ions=33 * prod(shape),

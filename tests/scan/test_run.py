@@ -103,11 +103,11 @@ def test_the_lazy_graph_carries_addresses_and_no_data(model, roles, tmp_path):
         shape_cells=lattice.shape_cells,
         lattice=lattice,
         brick_counts=lambda: np.full(lattice.n_bricks, 33 * 4096),
-        path=tmp_path / "points.zarr",
+        address=str(tmp_path / "points.zarr"),
         attrs={"content_digest": "0" * 64},
         species_names=names,
         n_ions=33 * 200 * 200 * 400,
-        read=lambda _low, _high: nothing,
+        read=lambda _low, _high, columns: nothing,
     )
     array = lazy_scan(store, model, roles)
     assert array.npartitions > 100

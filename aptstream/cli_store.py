@@ -1,0 +1,166 @@
+"""The verbs that look after point stores: ``verify``, ``copy``, ``export ions`` and ``export ranges``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aptstream.cli_parts import facts, in_a_folder, stderr, stdout, verb
+from aptstream.display import StageDisplay, show_facts
+
+if TYPE_CHECKING:
+    from aptstream.cloud.export import Labels
+    from aptstream.regions import Box, Sphere
+
+StoreName = Annotated[str, typer.Argument(help="Point store, or its URL, such as s3://bucket/R5096.zarr.")]
+
+
+def add_store_verbs(app: typer.Typer, export_app: typer.Typer) -> None:
+    """Add the verbs of this module to the command line."""
+    app.command()(verify)
+    app.command()(copy)
+    export_app.command("ions")(export_ions)
+    export_app.command("ranges")(export_ranges)
+
+
+@contextmanager
+def kept_or_sent(out: str, stages: StageDisplay) -> Iterator[Path]:
+    """Give the folder where a point store is to be made; one meant for a URL is made here and sent there."""
+    from aptstream.cloud.publish import check_target, publish
+    from aptstream.cloud.store import open_store
+    from aptstream.io.folder import is_url
+
+    if not is_url(out):
+        yield Path(out)
+        return
+    check_target(out)
+    with tempfile.TemporaryDirectory(prefix="aptstream-") as folder:
+        made = Path(folder, "points.zarr")
+        yield made
+        stages.begin("copy")
+        publish(open_store(made), out, progress=stages)
+
+
+@verb
+def verify(
+    path: Annotated[str, typer.Argument(help="Point store or its URL, scan, grid, or output folder.")],
+) -> None:
+    """Read a store whole and check it: every chunk, and that every ion lies in its cell and its range.
+
+    Example: `aptstream verify R5096.zarr`
+    """
+    from aptstream.verification import verify as check
+
+    with StageDisplay(stderr) as stages:
+        stages.begin("verify")
+        kind = check(path, stages)
+    stdout.print(f"{path}: {kind} is whole", highlight=False, markup=False, soft_wrap=True)
+
+
+@verb
+def copy(
+    store: StoreName,
+    to: Annotated[str, typer.Argument(help="Path or URL of the copy; nothing may stand there.")],
+) -> None:
+    """Copy a point store to an object store, or from there; what was cut short is no store.
+
+    Example: `aptstream copy R5096.zarr s3://bucket/R5096.zarr`
+    """
+    from aptstream.cloud import open_store
+    from aptstream.cloud.publish import publish
+
+    with StageDisplay(stderr) as stages:
+        stages.begin("copy")
+        publish(open_store(store), to, progress=stages)
+    show_facts(stdout, facts(to))
+
+
+@verb
+def export_ions(
+    store: StoreName,
+    to: Annotated[Path, typer.Option(help="File to write: .pos, .epos, .csv or .vtp.", callback=in_a_folder)],
+    box: Annotated[str | None, typer.Option(help="Only ions in a box: x0,x1,y0,y1,z0,z1 in nm.")] = None,
+    sphere: Annotated[str | None, typer.Option(help="Only ions in a sphere: x,y,z,radius in nm.")] = None,
+    particles: Annotated[
+        Path | None, typer.Option(help="Only ions in the particles of a run: its output folder, or its grid.zarr.")
+    ] = None,
+) -> None:
+    """Write ions for other programs, in stored order.
+
+    Example: `aptstream export ions R5096/points.zarr --to particles.vtp --particles R5096`
+    """
+    from aptstream.cloud import open_store
+    from aptstream.cloud.export import Selection
+    from aptstream.cloud.export import export_ions as write_ions
+
+    selection = Selection(_region(box, sphere), _labels(particles) if particles is not None else None)
+    with StageDisplay(stderr) as stages:
+        stages.begin("export")
+        n_ions = write_ions(open_store(store), to, selection, progress=stages)
+    stderr.print(f"wrote {n_ions:,} ions to {to}", highlight=False, markup=False, soft_wrap=True)
+
+
+@verb
+def export_ranges(
+    store: StoreName,
+    to: Annotated[Path, typer.Option(help="File to write (.rrng).", callback=in_a_folder)],
+) -> None:
+    """Write the ranges that a point store was made with.
+
+    Example: `aptstream export ranges R5096.zarr --to R5096.rrng`
+    """
+    from aptstream.cloud import open_store
+    from aptstream.io import write_rrng
+
+    if to.suffix.lower() != ".rrng":
+        raise typer.BadParameter(f"found {to.name}, expected a name that ends in .rrng", param_hint="--to")
+    write_rrng(to, open_store(store).ranges)
+    stderr.print(f"wrote {to}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _region(box: str | None, sphere: str | None) -> Box | Sphere | None:
+    """Read a region; at most one is given."""
+    from aptstream.regions import Box, Sphere
+
+    if box is not None and sphere is not None:
+        raise typer.BadParameter("give --box or --sphere, not both", param_hint="--sphere")
+    if box is not None:
+        x0, x1, y0, y1, z0, z1 = _numbers(box, 6, "--box")
+        try:
+            return Box((x0, y0, z0), (x1, y1, z1))
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--box") from error
+    if sphere is not None:
+        x, y, z, radius = _numbers(sphere, 4, "--sphere")
+        try:
+            return Sphere((x, y, z), radius)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--sphere") from error
+    return None
+
+
+def _numbers(text: str, n: int, option: str) -> list[float]:
+    """Read some numbers with commas between them."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) != n:
+        raise typer.BadParameter(
+            f"found {text!r}, expected {n} numbers in nm with commas between them", param_hint=option
+        )
+    return found
+
+
+def _labels(run: Path) -> Labels:
+    """Read the particles of a run."""
+    from aptstream.cloud.export import Labels
+    from aptstream.grid import open_grid
+
+    grid = open_grid(run)
+    return Labels(grid.labels, grid.votes.origin_nm, grid.votes.voxel_nm)
