@@ -1,6 +1,7 @@
-"""Bytes in, bytes out: ions (POS), ranges (RRNG), grids (VTK), checked Zarr arrays, digests."""
+"""Bytes in, bytes out: ions (POS, ePOS, APT, text, NXapm), ranges (RRNG), grids (VTK), checked Zarr arrays, digests."""
 
 from aptstream.io.ions import IonBlock, IonFile, open_ions, read_ions
+from aptstream.io.nexus import write_nxapm
 from aptstream.io.pos import write_pos
 from aptstream.io.ranges import read_ranges, read_rrng, write_rrng
 from aptstream.io.vtk import write_vti
@@ -12,6 +13,7 @@ __all__ = [
     "read_ions",
     "read_ranges",
     "read_rrng",
+    "write_nxapm",
     "write_pos",
     "write_rrng",
     "write_vti",
