@@ -1,18 +1,18 @@
 """HDF5 files of ions in the vocabulary of NXapm (``.nxs``, ``.h5``, ``.hdf5``), read and written.
 
-Positions are the dataset ``reconstructed_positions``, m/q is ``mass_to_charge``, wherever they stand. The HDF5 library
-says where their bytes lie; these are then read without it, so that no chunk can unpack to more than it should. Source:
-the NeXus definitions NXapm, NXapm_ranging and NXapm_paraprobe_ranger_results.
+Positions are the dataset ``reconstructed_positions``, m/q is ``mass_to_charge``, wherever they stand. Source: the NeXus
+definitions NXapm, NXapm_ranging and NXapm_paraprobe_ranger_results.
 """
 
 from __future__ import annotations
 
 import string
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,8 @@ import numpy.typing as npt
 from aptstream import __version__
 from aptstream.errors import FileFormatError
 from aptstream.io.decode import LARGEST, FloatArray
-from aptstream.io.hdf5 import StoredArray, locate_array
+from aptstream.io.hdf5 import LAYOUT, NOWHERE, SIGNATURE, DamagedError, Hdf5, Message
+from aptstream.io.hdf5_array import StoredArray, locate_array
 from aptstream.io.ions import IonBlock, IonFile
 from aptstream.io.read import file_size, read_bytes
 from aptstream.io.replace import replacing
@@ -30,13 +31,10 @@ from aptstream.points import RangeTable
 POSITIONS, MASS = "reconstructed_positions", "mass_to_charge"
 _UNITS = {
     POSITIONS: ("nm", "nanometer", "nanometre", "nanometers", "nanometres"),
-    MASS: ("da", "dalton", "daltons", "u", "amu", "unified_atomic_mass_unit"),
+    MASS: ("Da", "dalton", "daltons", "u", "amu", "unified_atomic_mass_unit"),
 }
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_OBJECTS = 10_000
 _ROWS = 1 << 16
-# What h5py raises on damaged files.
-_READ_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, AttributeError)
 
 
 def open_nxapm(file: Path) -> IonFile:
@@ -59,20 +57,19 @@ def open_nxapm(file: Path) -> IonFile:
         units, of other shapes, elsewhere (links, external or virtual data), or not wholly written.
     """
     size = file_size(file, "HDF5 file")
-    if size < len(_SIGNATURE) or read_bytes(file, 0, len(_SIGNATURE)) != _SIGNATURE:
+    if size < 96 or read_bytes(file, 0, len(SIGNATURE)) != SIGNATURE:
         raise _wrong(file, "does not begin with the signature of HDF5", "an HDF5 file")
-    import h5py
-
+    notes: list[str] = []
     try:
-        with h5py.File(file, "r", locking=False) as root:
-            if root.userblock_size:
-                raise _wrong(file, "has a user block", "HDF5 from the first byte on")
-            notes: list[str] = []
-            position, mass = (_find(file, root, name, notes) for name in (POSITIONS, MASS))
+        with file.open("rb") as stream:
+            hdf5 = Hdf5(stream, size)
+            datasets = _search(file, hdf5)
+            position, mass = (_locate(file, hdf5, datasets[name], notes) for name in (POSITIONS, MASS))
     except FileFormatError:
         raise
-    except _READ_ERRORS as error:
-        raise _wrong(file, f"is damaged, the HDF5 library says: {str(error)[:200]}", "a whole HDF5 file") from error
+    except (DamagedError, struct.error, LookupError, OSError) as error:
+        said = str(error) if isinstance(error, DamagedError) else "ends inside a structure"
+        raise _wrong(file, said, "a whole HDF5 file of the usual form (h5repack makes one)") from error
     if position.columns != 3 or mass.columns != 1 or position.rows != mass.rows:
         found = f"{position.rows} × {position.columns} positions and {mass.rows} × {mass.columns} m/q"
         raise _wrong(file, f"holds {found}", "n × 3 positions and n m/q")
@@ -209,63 +206,52 @@ def _group(parent: Any, name: str, nexus_class: str) -> Any:
     return group
 
 
-def _find(file: Path, root: Any, name: str, notes: list[str]) -> StoredArray:
-    """Find the one dataset of this name."""
-    found, links = _search(file, root, name)
-    if len(found) > 1:
-        paths = ", ".join(dataset.name for dataset in found)
-        raise _wrong(file, f"holds several datasets '{name}': {paths}", f"one dataset '{name}': keep the one you mean")
-    if not found:
-        others = f" but links to other places ({', '.join(links)}), which are not followed" if links else ""
-        raise _wrong(file, f"holds no dataset '{name}'{others}", f"one dataset '{name}'")
-    unit = _unit(file, found[0])
-    if not unit:
-        notes.append(f"{found[0].name} has no units: {'Da' if name == MASS else 'nm'} is taken.")
-    elif unit.lower() not in _UNITS[name]:
-        raise _wrong(file, f"gives {found[0].name} in {unit!r}", " or ".join(_UNITS[name][:2]))
-    return locate_array(file, found[0])
+class _Dataset(NamedTuple):
+    name: str
+    messages: list[Message]
 
 
-def _search(file: Path, root: Any, name: str) -> tuple[list[Any], list[str]]:
-    """Walk along hard links only, each object once: datasets of this name, and other links of this name."""
-    import h5py
-
-    found, links = [], []
-    seen: set[int] = set()
-    groups = [root]
+def _search(file: Path, hdf5: Hdf5) -> dict[str, _Dataset]:
+    """Walk along hard links, each object once, and find the one dataset of each name."""
+    found: dict[str, list[_Dataset]] = {POSITIONS: [], MASS: []}
+    elsewhere: dict[str, list[str]] = {POSITIONS: [], MASS: []}
+    groups = [("", hdf5.messages(hdf5.root()))]
+    seen = {hdf5.root()}
     while groups:
-        group = groups.pop()
-        for key in group:
-            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-                links += [f"{group.name}/{key}"] if key == name else []
-                continue
-            kind = group.get(key, getclass=True)
-            if kind is not h5py.Group and key != name:
-                continue
-            thing = group[key]
-            address = h5py.h5o.get_info(thing.id).addr
-            if address in seen:
-                continue
-            seen.add(address)
-            if len(seen) > _MOST_OBJECTS:
-                raise _wrong(file, f"holds more than {_MOST_OBJECTS} groups", "a reconstruction, not an archive")
-            if kind is h5py.Group:
-                groups.append(thing)
-            elif kind is h5py.Dataset:
-                found.append(thing)
-    return found, links
+        path, messages = groups.pop()
+        for link in hdf5.links(messages):
+            name = f"{path}/{link.name}"
+            if link.address == NOWHERE:
+                elsewhere.get(link.name, []).append(name)
+            elif link.address not in seen:
+                seen.add(link.address)
+                header = hdf5.messages(link.address)
+                if link.name in found and LAYOUT in dict(header):
+                    found[link.name].append(_Dataset(name, header))
+                groups.append((name, header))
+        if len(seen) > _MOST_OBJECTS:
+            raise _wrong(file, f"holds more than {_MOST_OBJECTS} objects", "a reconstruction, not an archive")
+    for wanted, datasets in found.items():
+        if len(datasets) > 1:
+            paths = ", ".join(sorted(dataset.name for dataset in datasets))
+            raise _wrong(
+                file, f"holds several datasets '{wanted}': {paths}", f"one '{wanted}': remove those you do not mean"
+            )
+        if not datasets:
+            others = f" but links ({', '.join(elsewhere[wanted])}), which are not followed" if elsewhere[wanted] else ""
+            raise _wrong(file, f"holds no dataset '{wanted}'{others}", f"one dataset '{wanted}'")
+    return {name: datasets[0] for name, datasets in found.items()}
 
 
-def _unit(file: Path, dataset: Any) -> str:
-    """Return the unit, or an empty string."""
-    for name in ("units", "unit"):
-        if name in dataset.attrs:
-            # The shape is looked at first: reading would make room for whatever it promises.
-            if dataset.attrs.get_id(name).shape not in ((), (1,)):
-                raise _wrong(file, f"gives {dataset.name} more than one unit", "one word")
-            value = np.ravel(dataset.attrs[name])[0]
-            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return ""
+def _locate(file: Path, hdf5: Hdf5, dataset: _Dataset, notes: list[str]) -> StoredArray:
+    """Check the unit of a dataset and find its bytes."""
+    known = _UNITS[dataset.name.rpartition("/")[2]]
+    unit = next((u for name in ("units", "unit") if (u := hdf5.attribute(dataset.messages, name))), "")
+    if not unit:
+        notes.append(f"{dataset.name} has no units that can be read: {known[0]} is taken.")
+    elif unit.lower() not in (word.lower() for word in known):
+        raise _wrong(file, f"gives {dataset.name} in {unit[:40]!r}", " or ".join(known[:2]))
+    return locate_array(file, hdf5, dataset.name, dataset.messages)
 
 
 def _wrong(file: Path, found: str, expected: str) -> FileFormatError:
