@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from aptstream.errors import FileFormatError
 from aptstream.io.decode import FloatArray
-from aptstream.io.hdf5 import EXTERNAL, FILTERS, LAYOUT, SPACE, TYPE, DamagedError, Hdf5, Message
+from aptstream.io.hdf5 import EXTERNAL, FILTERS, LAYOUT, NOWHERE, SPACE, TYPE, DamagedError, Hdf5, Message
 from aptstream.io.read import read_bytes
 
 #: A larger chunk is not unpacked.
@@ -240,7 +240,9 @@ def _chunk_shape(layout: bytes, rank: int) -> tuple[tuple[int, int], _Index]:
 
 def _tree_chunks(address: int, hdf5: Hdf5, form: _Chunks) -> Iterator[_Place]:
     """List the chunks of the usual index, a B-tree."""
-    for leaf in hdf5.leaves(address, 1, 8 + 8 * (form.rank + 1)):
+    # Without any chunk there is no tree.
+    leaves = hdf5.leaves(address, 1, 8 + 8 * (form.rank + 1)) if address != NOWHERE else ()
+    for leaf in leaves:
         size, mask, *offset = struct.unpack_from(f"<II{form.rank}Q", leaf.key)
         row, column = (*offset, 0)[:2]
         yield (row // form.chunk[0], column // form.chunk[1]), (leaf.child, size, mask)

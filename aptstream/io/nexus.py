@@ -67,7 +67,7 @@ def open_nxapm(file: Path) -> IonFile:
             position, mass = (_locate(file, hdf5, datasets[name], notes) for name in (POSITIONS, MASS))
     except FileFormatError:
         raise
-    except (DamagedError, struct.error, LookupError, OSError) as error:
+    except (DamagedError, struct.error, LookupError, OverflowError, OSError) as error:
         said = str(error) if isinstance(error, DamagedError) else "ends inside a structure"
         raise _wrong(file, said, "a whole HDF5 file of the usual form (h5repack makes one)") from error
     if position.columns != 3 or mass.columns != 1 or position.rows != mass.rows:

@@ -113,6 +113,10 @@ def _read_head(file: Path) -> bytes:
             f"The file {file.name} is not plain text: it holds bytes of UTF-16 or of a binary format. Expected an "
             f"ion a line in UTF-8 or Latin-1: save it as CSV, or give a binary file its own suffix."
         )
+    if b"\r" in head.rstrip(b"\r") and b"\n" not in head:
+        raise FileFormatError(
+            f"The lines of the text file {file.name} end with CR alone. Expected LF or CR LF: save it with these."
+        )
     return head
 
 

@@ -143,3 +143,14 @@ def test_nan_is_named(tmp_path):
     bad[13, 1] = np.nan
     content = ionfiles.apt(MASS, ionfiles.section("Position", bad[:, :3], "nm"), n=20)
     refused(tmp_path, content, r"y of ion 13 \(counted from 0\) is nan nm")
+
+
+def test_the_three_formats_of_one_measurement_agree(shared_data):
+    pos, epos, apt = (
+        open_ions(shared_data / "si" / f"Si_20k.{kind}").read(0, 20_000) for kind in ("pos", "epos", "apt")
+    )
+    for other in (epos, apt):
+        np.testing.assert_array_equal(other.position.view("u4"), pos.position.view("u4"))
+    np.testing.assert_array_equal(epos.mass_to_charge.view("u4"), pos.mass_to_charge.view("u4"))
+    np.testing.assert_array_equal(epos.columns["det_x_mm"], apt.columns["det_x_mm"])
+    np.testing.assert_array_equal(epos.columns["ions_per_pulse"], apt.columns["ions_per_pulse"])

@@ -12,7 +12,7 @@ from aptstream.errors import FileFormatError
 from aptstream.io import open_ions, read_ions
 from aptstream.io.decode import decode_epos
 from aptstream.io.epos import EPOS, EPOS_COUNTS, EPOS_FIELDS, write_epos
-from aptstream.io.ions import COLUMNS
+from aptstream.io.ions import BLOCK_IONS, COLUMNS
 
 BITS = hnp.arrays(np.uint32, st.tuples(st.integers(0, 40), st.just(11)))
 
@@ -58,13 +58,28 @@ def test_a_size_that_is_no_multiple_of_an_ion(tmp_path, size):
         read_ions(path)
 
 
-@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e38])
-@pytest.mark.parametrize("name", [*EPOS_FIELDS])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x", 1e38), ("mass_to_charge", np.nan), ("tof_ns", np.nan), ("det_y_mm", -np.inf), ("dc_v", 1e38)],
+)
 def test_a_number_that_cannot_be_right_is_named(tmp_path, name, value):
-    ions = np.zeros(300_000, EPOS)
-    ions[name][271_828] = value
+    ions = np.zeros(BLOCK_IONS + 9, EPOS)
+    ions[name][BLOCK_IONS + 3] = value
     path = tmp_path / "bad.epos"
     path.write_bytes(ions.tobytes())
     said = {"mass_to_charge": "m/q"}.get(name, name)
-    with pytest.raises(FileFormatError, match=f"{said} of ion 271828 .* is {np.float32(value):g}".replace("+", r"\+")):
+    with pytest.raises(
+        FileFormatError, match=f"{said} of ion {BLOCK_IONS + 3} .* is {np.float32(value):g}".replace("+", r"\+")
+    ):
         read_ions(path)
+
+
+def test_real_file(shared_data):
+    path = shared_data / "si" / "Si_20k.epos"
+    (block,) = open_ions(path).blocks()
+    expected = np.fromfile(path, EPOS)
+    for axis, name in enumerate("xyz"):
+        np.testing.assert_array_equal(block.position[:, axis], expected[name])
+    np.testing.assert_array_equal(block.mass_to_charge, expected["mass_to_charge"])
+    for name in COLUMNS:
+        np.testing.assert_array_equal(block.columns[name], expected[name])
