@@ -1,4 +1,4 @@
-"""Damaged files of every format: an error of ours or a result, in bounded memory, whatever has happened to the bytes."""
+"""Damaged files of every format: an error of ours or a result, in bounded memory, whatever happened to the bytes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_every_cut(tmp_path, suffix):
 def test_empty_files(tmp_path, suffix):
     path = tmp_path / f"empty{suffix.upper()}"
     path.write_bytes(b"")
-    with pytest.raises(FileFormatError, match="is empty|it is empty"):
+    with pytest.raises(FileFormatError, match="is empty"):
         open_ions(path)
     with pytest.raises(FileFormatError, match="There is no"):
         open_ions(tmp_path / f"none{suffix}")
