@@ -23,10 +23,13 @@ from aptstream.io.decode import FloatArray
 from aptstream.io.hdf5 import EXTERNAL, FILTERS, LAYOUT, NOWHERE, SPACE, TYPE, DamagedError, Hdf5, Message
 from aptstream.io.read import read_bytes
 
-#: A larger chunk is not unpacked.
+#: A larger chunk is not unpacked, nor one beyond the second size that shrank to less than a tenth.
 LARGEST_CHUNK_BYTES = 64 << 20
+TRUSTED_CHUNK_BYTES = 8 << 20
 _GZIP, _SHUFFLE, _FLETCHER = 1, 2, 3
 _CHECKSUM_BYTES = 4
+_WORDS = 256
+_SLICE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,9 @@ def _places(file: Path, name: str, size: int, listed: Iterator[_Place], form: _C
         raise _refused(file, name, f"lacks {missing} of its {prod(form.grid)} chunks", "data that is wholly written")
     if not form.packed and not (place[..., 1] == form.plain).all():
         raise _refused(file, name, "has chunks of other sizes than it says", f"{form.plain} bytes each")
+    if form.plain > TRUSTED_CHUNK_BYTES and (10 * place[..., 1] < form.plain).any():
+        found = f"packs {form.plain} bytes into {place[..., 1].min()}"
+        raise _refused(file, name, found, "numbers of a measurement, or chunks of at most 8 MiB")
     return place
 
 
@@ -335,12 +341,29 @@ def fletcher32(data: bytes) -> int:
     >>> hex(fletcher32(b"abcde"))
     '0x4ff029c7'
     """
-    words = np.frombuffer(data + b"\0" * (len(data) % 2), ">u2").astype(np.uint64)
-    weight = np.arange(len(words), 0, -1, dtype=np.uint64) % np.uint64(65535)
-    sums = int(words.sum()), int((words * weight).sum())
+    low = high = 0
+    for start in range(0, len(data), _SLICE_BYTES):
+        part = data[start : start + _SLICE_BYTES]
+        total, weighted = _sums(part)
+        # Every sum so far is added once more for each word that follows.
+        high += weighted + -(-len(part) // 2) * low
+        low += total
     # HDF5 folds carries in instead of dividing: a multiple of 65535 stays 65535.
-    low, high = (total % 65535 or (65535 if total else 0) for total in sums)
+    low, high = (number % 65535 or (65535 if low else 0) for number in (low, high))
     return high << 16 | low
+
+
+def _sums(data: bytes) -> tuple[int, int]:
+    """Add up words, and the sums after every word, as one product of matrices of doubles, which are exact here."""
+    n_words = -(-len(data) // 2)
+    padded = data + b"\0" * (-len(data) % (2 * _WORDS))
+    words = np.frombuffer(padded, ">u2").reshape(-1, _WORDS).astype(np.float64)
+    weights = np.stack([np.ones(_WORDS), np.arange(_WORDS, 0, -1.0)], axis=1)
+    total, weighted = (words @ weights).astype(np.int64).T
+    behind = _WORDS * np.arange(len(words) - 1, -1, -1)
+    # The words of the padding add to the second sum only.
+    extra = words.size - n_words
+    return int(total.sum()), int(weighted.sum() + (total * behind).sum()) - extra * int(total.sum())
 
 
 def _refused(file: Path, name: str, found: str, expected: str) -> FileFormatError:

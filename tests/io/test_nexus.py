@@ -86,15 +86,18 @@ def test_many_chunks_and_many_groups(h5, libver):
     np.testing.assert_array_equal(open_ions(h5(fill, libver=libver)).read(1, 4999).position, position[1:4999])
 
 
-@given(data=hnp.arrays(np.uint8, st.integers(0, 50)))
-def test_the_checksum_is_that_of_the_definition(data):
+@pytest.mark.parametrize("slice_bytes", [512, 1 << 20])
+@given(data=hnp.arrays(np.uint8, st.integers(0, 2000), elements=st.sampled_from([0, 1, 7, 254, 255])))
+def test_the_checksum_is_that_of_the_definition(slice_bytes, data):
     low = high = 0
     raw = data.tobytes() + b"\0" * (len(data) % 2)
     for k in range(0, len(raw), 2):
         low += int.from_bytes(raw[k : k + 2], "big")
         high += low
         low, high = (low & 0xFFFF) + (low >> 16), (high & 0xFFFF) + (high >> 16)
-    assert fletcher32(data.tobytes()) == high << 16 | low
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hdf5_array, "_SLICE_BYTES", slice_bytes)
+        assert fletcher32(data.tobytes()) == high << 16 | low
 
 
 @pytest.mark.parametrize(
@@ -256,6 +259,13 @@ def test_a_chunk_that_unpacks_to_more_than_its_shape_takes_no_memory(h5):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2 * len(bomb) + (1 << 20)
+
+
+def test_large_chunks_that_shrink_too_much_are_refused(h5, monkeypatch):
+    path = h5(lambda root: plain(root, np.zeros((200, 3), "f4"), chunks=(200, 3), compression="gzip"))
+    assert open_ions(path).n_ions == 200
+    monkeypatch.setattr(hdf5_array, "TRUSTED_CHUNK_BYTES", 200 * 12 - 1)
+    refused(path, r"packs 2400 bytes into \d\d\.")
 
 
 def test_masked_filters_are_left_out(h5):
