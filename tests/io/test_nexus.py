@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import zlib
 
@@ -15,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from aptstream.errors import FileFormatError
 from aptstream.io import hdf5_array, open_ions, read_ions, write_nxapm
+from aptstream.io.hdf5 import DamagedError, Hdf5
 from aptstream.io.hdf5_array import fletcher32
 from aptstream.points import Range, RangeTable
 
@@ -266,6 +268,30 @@ def test_large_chunks_that_shrink_too_much_are_refused(h5, monkeypatch):
     assert open_ions(path).n_ions == 200
     monkeypatch.setattr(hdf5_array, "TRUSTED_CHUNK_BYTES", 200 * 12 - 1)
     refused(path, r"packs 2400 bytes into \d\d\.")
+
+
+def test_a_file_that_is_cut_behind_what_is_read(h5):
+    def fill(root):
+        plain(root)
+        root["other"] = np.zeros(1000)
+
+    path = h5(fill)
+    assert open_ions(path).n_ions == 200
+    path.write_bytes(path.read_bytes()[:-100])
+    refused(path, "it is not whole")
+
+
+def test_structures_are_read_once_and_not_for_ever():
+    file = Hdf5(io.BytesIO(bytes(1000)), 1000)
+    assert file.once(8) == 8
+    with pytest.raises(DamagedError, match="a circle through byte 8"):
+        file.once(8)
+    for address, length in ((-1, 4), (998, 4), (2**64 - 1, 8), (0, 2**62), (0, -1)):
+        with pytest.raises(DamagedError, match=r"refers to .* bytes at byte"):
+            file.take(address, length)
+    with pytest.raises(DamagedError, match="the same bytes again and again"):
+        for _ in range(1000):
+            file.take(0, 1000)
 
 
 def test_masked_filters_are_left_out(h5):

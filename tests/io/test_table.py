@@ -53,6 +53,8 @@ def test_a_number_is_rounded_as_python_and_numpy_do(tmp_path_factory, number, se
         # Halfway cases, the borders of exact products, subnormal numbers, the largest, and beyond.
         *("9007199254740993", "9007199254740992.5", "1e22", "1e23", "4.9e-324", "2.4703282292062328e-324"),
         *("1.7976931348623157e308", "1e309", "16777217", "0.1", "123456789012345678901234567890e-20"),
+        # Close to the middle of two float32, with more digits than a double holds exactly.
+        *("164.53459930419921", "28.235283851623538", "327.91419982910159", "107.27904891967773"),
         *("8.5", "-0", "-0.0", "0e999999999999", "1e-99999999999999"),
     ],
 )
