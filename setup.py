@@ -35,6 +35,7 @@ setup(
             kernel("_field"),
             kernel("_kdtree", "kdtree.c"),
             kernel("_ions"),
+            kernel("_text"),
             kernel("_gridnet", "gridnet.c", flags=FUSED),
         ],
         include_path=["ext"],

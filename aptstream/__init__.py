@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from aptstream.grid.vote import vote as vote
     from aptstream.io.ions import open_ions as open_ions
     from aptstream.io.ions import read_ions as read_ions
+    from aptstream.io.nexus import write_nxapm as write_nxapm
     from aptstream.io.pos import write_pos as write_pos
     from aptstream.io.ranges import read_ranges as read_ranges
     from aptstream.io.rrng import write_rrng as write_rrng
@@ -143,7 +144,7 @@ _ROOMS = {
     "grid.evaluate": ("Evaluation", "evaluate_grid", "evaluate_run"),
     "grid.files": ("open_grid", "save_grid"),
     "grid.vote": ("vote",),
-    "io": ("open_ions", "read_ions", "read_ranges", "write_pos", "write_rrng"),
+    "io": ("open_ions", "read_ions", "read_ranges", "write_nxapm", "write_pos", "write_rrng"),
     "model.bootstrap": ("Score",),
     "model.calibration": ("reliability", "uncertainty"),
     "model.curves": ("judge_voxels", "voxel_scores"),

@@ -42,3 +42,9 @@ def scatter(
     to_mass_to_charge: npt.NDArray[np.float32],
     to_species: npt.NDArray[np.uint8],
 ) -> None: ...
+def decode_wide(
+    record: npt.NDArray[np.uint8],
+    position: npt.NDArray[np.float32],
+    mass_to_charge: npt.NDArray[np.float32],
+    others: npt.NDArray[np.uint32],
+) -> None: ...

@@ -158,3 +158,27 @@ def scatter(
             &key[0], shift, key.shape[0], &cursor[0], &position[0, 0], &mass_to_charge[0], &species[0],
             &to_key[0], &to_position[0, 0], &to_mass_to_charge[0], &to_species[0],
         )
+
+
+cdef void decode_wide_records(
+    const uint8_t* record, Py_ssize_t n, float* position, float* mass_to_charge, uint32_t* others,
+) noexcept nogil:
+    """The seven columns behind x, y, z, m/q keep their bits, whether floats or counts."""
+    cdef Py_ssize_t i
+    cdef int column
+    for i in range(n):
+        for column in range(3):
+            position[3 * i + column] = as_float(big_endian(record + 44 * i + 4 * column))
+        mass_to_charge[i] = as_float(big_endian(record + 44 * i + 12))
+        for column in range(7):
+            others[column * n + i] = big_endian(record + 44 * i + 16 + 4 * column)
+
+
+def decode_wide(
+    const uint8_t[::1] record, float[:, ::1] position, float[::1] mass_to_charge, uint32_t[:, ::1] others,
+):
+    """Decode 44-byte records; `others` is (7, n)."""
+    with nogil:
+        decode_wide_records(
+            &record[0], mass_to_charge.shape[0], &position[0, 0], &mass_to_charge[0], &others[0, 0],
+        )

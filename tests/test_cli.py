@@ -289,10 +289,11 @@ BAD = {
     ),
     "an empty POS file": ({"file": "empty.pos"}, r"empty\.pos is not complete: it is empty.*Expected.*again"),
     "a missing POS file": ({"file": "missing.pos"}, r"no POS file .*missing\.pos.*Expected.*check"),
-    "a file that is no POS file": (
-        {"file": "table.txt"},
-        r"table\.txt has the suffix '\.txt'.*Expected one of \.pos.*export",
+    "a file of no known kind": (
+        {"file": "order.aptmodel"},
+        r"order\.aptmodel has the suffix '\.aptmodel'.*Expected one of \.pos.*export",
     ),
+    "a table without m/q": ({"file": "table.txt"}, r"Line 1 .*table\.txt does not hold four numbers.*Expected x, y, z"),
     "a coordinate that is NaN": (
         {"file": "nan.pos"},
         r"nan\.pos .* y of ion 10 .* is nan nm.*Expected.*export it again",

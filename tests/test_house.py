@@ -25,6 +25,7 @@ GATES = {
     "_field": "sdm/field.py",
     "_kdtree": "cloud/tree.py",
     "_ions": "io/decode.py",
+    "_text": "io/text.py",
     "_gridnet": "model/gridnet.py",
 }
 

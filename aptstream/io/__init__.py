@@ -1,7 +1,8 @@
-"""Bytes in, bytes out: ions (POS), ranges (RRNG, RNG, ENV), grids (VTK), checked Zarr arrays, digests."""
+"""Bytes in, bytes out: ions (POS, ePOS, APT, text, NXapm), ranges (RRNG, RNG, ENV), VTK, checked Zarr arrays, digests."""
 
 from aptstream.io.csv_out import write_csv
 from aptstream.io.ions import IonBlock, IonFile, open_ions, read_ions
+from aptstream.io.nexus import write_nxapm
 from aptstream.io.pos import write_pos
 from aptstream.io.ranges import read_ranges
 from aptstream.io.rrng import read_rrng, write_rrng
@@ -16,6 +17,7 @@ __all__ = [
     "read_ranges",
     "read_rrng",
     "write_csv",
+    "write_nxapm",
     "write_pos",
     "write_rrng",
     "write_vti",

@@ -21,6 +21,9 @@ LARGEST = np.float32(1e6)
 #: One record of a POS file: x, y, z, m/q as big-endian float32.
 POS_BYTES = 16
 
+#: One record of an ePOS file: the same, then seven columns of four bytes.
+EPOS_BYTES = 44
+
 #: Cells along one edge of a brick, and in a whole one.
 BRICK_CELLS = 16
 CELLS_PER_BRICK = BRICK_CELLS**3
@@ -292,3 +295,41 @@ def _sort_brick(
     """Sort the ions of one brick in place."""
     position, mass_to_charge, species = (array.copy() for array in arrays)
     _ions.scatter(cell, 0, cell_offset.copy(), position, mass_to_charge, species, np.empty_like(cell), *arrays)
+
+
+def decode_epos(record: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, npt.NDArray[np.uint32]]:
+    """Decode the records of an ePOS file.
+
+    Parameters
+    ----------
+    record : ndarray of uint8, (44 * n,)
+        Bytes as the file holds them.
+
+    Returns
+    -------
+    position : ndarray of float32, (n, 3)
+        x, y, z in nm.
+    mass_to_charge : ndarray of float32, (n,)
+        m/q in Da.
+    others : ndarray of uint32, (7, n)
+        The columns that follow, as bits: five of float32, two of uint32.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not whole records.
+
+    Examples
+    --------
+    >>> position, mass, others = decode_epos(np.arange(11, dtype=">f4").view("u1"))
+    >>> others[:5, 0].view("f4")
+    array([4., 5., 6., 7., 8.], dtype=float32)
+    """
+    if record.ndim != 1 or record.dtype != np.uint8 or record.size % EPOS_BYTES:
+        raise ValueError(f"ePOS records are a row of bytes, 44 per ion; found {record.dtype} of shape {record.shape}.")
+    n = record.size // EPOS_BYTES
+    position, mass_to_charge = np.empty((n, 3), np.float32), np.empty(n, np.float32)
+    others = np.empty((7, n), np.uint32)
+    if n:
+        _ions.decode_wide(np.ascontiguousarray(record), position, mass_to_charge, others)
+    return position, mass_to_charge, others

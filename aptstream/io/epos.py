@@ -7,18 +7,70 @@ since the last ion and ions on the pulse as uint32.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from aptstream.io.decode import LARGEST
+from aptstream.errors import FileFormatError
+from aptstream.io.decode import EPOS_BYTES, LARGEST, decode_epos
+from aptstream.io.ions import COLUMNS, IonBlock, IonFile
+from aptstream.io.read import file_size, read_bytes
 from aptstream.io.replace import replacing
 
 EPOS_FIELDS = ("x", "y", "z", "mass_to_charge", "tof_ns", "dc_v", "pulse_v", "det_x_mm", "det_y_mm")
 EPOS_COUNTS = ("delta_pulse", "ions_per_pulse")
 #: A record of 44 bytes.
 EPOS = np.dtype([*((name, ">f4") for name in EPOS_FIELDS), *((name, ">u4") for name in EPOS_COUNTS)])
+
+
+def open_epos(file: Path) -> IonFile:
+    """Look at an ePOS file.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    Returns
+    -------
+    IonFile
+        With all columns of `COLUMNS`.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such file, it is empty, or its size is not a multiple of 44 bytes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_epos(f"{folder}/a.epos", [np.zeros(3, EPOS)])
+    ...     open_epos(Path(folder, "a.epos")).n_ions
+    3
+    """
+    size = file_size(file, "ePOS file")
+    if size % EPOS_BYTES:
+        raise FileFormatError(
+            f"The ePOS file {file.name} is not complete: it has {size} bytes, {size % EPOS_BYTES} after its last "
+            f"whole ion. Expected 44 bytes per ion (x, y, z, m/q and seven columns more). Copy or export it again; "
+            f"if it is not an ePOS file, give it its own suffix."
+        )
+    return IonFile(file, "ePOS", size // EPOS_BYTES, _ReadEpos(file), tuple(COLUMNS))
+
+
+@dataclass(frozen=True)
+class _ReadEpos:
+    file: Path
+
+    def __call__(self, start: int, stop: int) -> IonBlock:
+        raw = read_bytes(self.file, EPOS_BYTES * start, EPOS_BYTES * (stop - start))
+        position, mass_to_charge, others = decode_epos(np.frombuffer(raw, np.uint8))
+        columns = {name: row.view(COLUMNS[name]) for name, row in zip(COLUMNS, others, strict=True)}
+        return IonBlock(position, mass_to_charge, columns)
 
 
 def write_epos(path: str | PathLike[str], blocks: Iterable[npt.NDArray[np.void]]) -> None:

@@ -72,6 +72,8 @@ class IonFile:
         Names of `COLUMNS` that its blocks have.
     notes : tuple of str
         What the user should know, such as sections that were skipped.
+    locate : callable or None
+        Says where an ion stands in the file, such as ``"line 14"``; None where its number says it all.
     """
 
     path: Path
@@ -80,6 +82,7 @@ class IonFile:
     read: Callable[[int, int], IonBlock]
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    locate: Callable[[int], str] | None = None
 
     def blocks(self, start: int = 0, stop: int | None = None, rows: int = BLOCK_IONS) -> Iterator[IonBlock]:
         """Read ions in blocks, so that memory does not grow with the file.
@@ -111,6 +114,7 @@ class IonFile:
             checked = check_ions(block.position, block.mass_to_charge)
             if checked.first_bad >= 0:
                 raise _bad_ion(self, block, first, checked.first_bad)
+            _check_columns(self, block, first)
             yield block
 
 
@@ -120,7 +124,8 @@ def open_ions(path: str | PathLike[str]) -> IonFile:
     Parameters
     ----------
     path : path
-        File whose suffix tells its format: ``.pos``, in any case.
+        File whose suffix tells its format, in any case: ``.pos``, ``.epos``, ``.apt`` (AP Suite 6), ``.csv``, ``.txt``,
+        ``.tsv``, or ``.nxs``, ``.h5``, ``.hdf5`` (NXapm).
 
     Returns
     -------
@@ -142,14 +147,30 @@ def open_ions(path: str | PathLike[str]) -> IonFile:
     ('POS', 1, array([[ 0.,  1., -2.]], dtype=float32))
     """
     file = Path(path)
-    formats = {".pos": open_pos}
+    formats = _formats()
     suffix = file.suffix.lower()
     if suffix not in formats:
         raise FileFormatError(
             f"The file {file.name} has the suffix '{file.suffix}', which is not read. "
-            f"Expected one of {', '.join(formats)}: export the reconstruction as POS, or correct the name."
+            f"Expected one of {', '.join(formats)}: export the reconstruction as one of these, or correct the name."
         )
     return formats[suffix](file)
+
+
+def _formats() -> dict[str, Callable[[Path], IonFile]]:
+    """List the formats; imported when first asked for, since each of them speaks of `IonFile`."""
+    from aptstream.io.apt import open_apt
+    from aptstream.io.epos import open_epos
+    from aptstream.io.nexus import open_nxapm
+    from aptstream.io.table import open_table
+
+    return {
+        ".pos": open_pos,
+        ".epos": open_epos,
+        ".apt": open_apt,
+        **dict.fromkeys((".csv", ".txt", ".tsv"), open_table),
+        **dict.fromkeys((".nxs", ".h5", ".hdf5"), open_nxapm),
+    }
 
 
 def read_ions(path: str | PathLike[str]) -> tuple[FloatArray, FloatArray]:
@@ -219,13 +240,26 @@ class _ReadPos:
         return IonBlock(*read_pos_rows(self.file, start, stop))
 
 
+def _check_columns(file: IonFile, block: IonBlock, first: int) -> None:
+    """Refuse columns with numbers that cannot be right; counts can hold any."""
+    for name, column in block.columns.items():
+        if column.dtype.kind == "f" and not (good := np.abs(column) <= LARGEST).all():
+            row = int(np.argmin(good))
+            raise _cannot_be_right(file, first + row, name, f"{column[row]:g}")
+
+
 def _bad_ion(file: IonFile, block: IonBlock, first: int, row: int) -> FileFormatError:
     """Say which number of which ion cannot be right."""
     numbers = [*block.position[row].tolist(), float(block.mass_to_charge[row])]
     column = next(i for i, number in enumerate(numbers) if not abs(number) <= LARGEST)
     unit = "Da" if column == 3 else "nm"
+    return _cannot_be_right(file, first + row, _NAMES[column], f"{numbers[column]:g} {unit}")
+
+
+def _cannot_be_right(file: IonFile, ion: int, what: str, found: str) -> FileFormatError:
+    where = f", {file.locate(ion)}" if file.locate else ""
     return FileFormatError(
-        f"The {file.kind} file {file.path.name} holds a number that cannot be right: {_NAMES[column]} of ion "
-        f"{first + row} (counted from 0) is {numbers[column]:g} {unit}. Expected finite numbers of at most 1e6. "
+        f"The {file.kind} file {file.path.name} holds a number that cannot be right: {what} of ion "
+        f"{ion} (counted from 0{where}) is {found}. Expected finite numbers of at most 1e6. "
         f"The file is damaged, or not of this format: export it again."
     )

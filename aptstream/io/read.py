@@ -1,4 +1,4 @@
-"""Bytes of a file, or an error that says which are missing."""
+"""Bytes of a file and their number, or an error that says what is missing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,43 @@ from os import PathLike
 from pathlib import Path
 
 from aptstream.errors import FileFormatError
+
+
+def file_size(path: str | PathLike[str], kind: str) -> int:
+    """Tell how many bytes a file holds.
+
+    Parameters
+    ----------
+    path : path
+        File to look at.
+    kind : str
+        What it should be, such as ``"APT file"``.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such file, or it is empty.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a").write_bytes(b"abc")
+    ...     file_size(f"{folder}/a", "file")
+    3
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileFormatError(f"There is no {kind} {file}. Expected the path of a file: check its name.")
+    size = file.stat().st_size
+    if not size:
+        raise FileFormatError(f"The {kind} {file.name} is empty. Expected ions: copy or export it again.")
+    return size
 
 
 def read_bytes(path: str | PathLike[str], start: int, size: int) -> bytes:

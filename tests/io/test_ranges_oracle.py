@@ -20,13 +20,14 @@ MENDED = {"ranges/ErMnO.env": (("\t55.543\t", "\t55.550\t"), ("\t55.877\t", "\t5
 
 
 @pytest.fixture
-def oracle(monkeypatch):
+def oracle(monkeypatch, tmp_path):
     """What the other program reads of a file: bounds in Da and atomic numbers, descending.
 
     Its search for isotopes, which takes seconds to minutes and follows the reading, is left out.
     """
     package = "ifes_apt_tc_data_modeling"
     pytest.importorskip(package, reason="no ifes-apt-tc-data-modeling to compare with: install the extra 'dev'")
+    monkeypatch.chdir(tmp_path)  # it leaves a log where it is imported
     from ifes_apt_tc_data_modeling.env.env_reader import ReadEnvFileFormat
     from ifes_apt_tc_data_modeling.rng.rng_reader import ReadRngFileFormat
     from ifes_apt_tc_data_modeling.rrng.rrng_reader import ReadRrngFileFormat
@@ -37,7 +38,7 @@ def oracle(monkeypatch):
 
     def read(path):
         kind = path.suffix.lower().removeprefix(".")
-        ions = getattr(readers[kind](str(path)), kind)["molecular_ions"]
+        ions = getattr(readers[kind](str(path.resolve())), kind)["molecular_ions"]
         # The low byte of a nuclide's hash is its atomic number; zeros fill up.
         numbers = [tuple(int(nuclide) & 255 for nuclide in ion.nuclide_hash if nuclide) for ion in ions]
         bounds = [tuple(ion.ranges.magnitude[0].tolist()) for ion in ions]
