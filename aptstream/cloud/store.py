@@ -20,7 +20,8 @@ import numpy.typing as npt
 from aptstream.cloud.lattice import BRICK_CELLS, CELLS_PER_BRICK, Cell, Lattice
 from aptstream.cloud.manifest import Manifest, read_manifest
 from aptstream.io.arrays import CheckedArray, damaged
-from aptstream.io.digest import content_digest
+from aptstream.io.digest import digest_by_runs
+from aptstream.io.ions import COLUMNS
 from aptstream.points import PointCloud, RangeTable
 from aptstream.regions import Box, Sphere, Triple
 
@@ -52,6 +53,7 @@ def array_shapes(manifest: Manifest) -> dict[str, tuple[tuple[int, ...], str]]:
         "mass_to_charge": ((n,), "float32"),
         "brick_offset": ((n_bricks + 1,), "int64"),
         "cell_offset": ((n_bricks, CELLS_PER_BRICK + 1), "uint32"),
+        **{name: ((n,), COLUMNS[name]) for name in manifest.columns},
     }
 
 
@@ -275,7 +277,7 @@ class PointStore:
         StoreError
             If a chunk is missing or damaged.
         """
-        return content_digest(self._arrays, self._manifest.defining())
+        return digest_by_runs(self._arrays, self._manifest.defining())
 
     def verify(self) -> None:
         """Read everything and check that it is as it was written and that every ion lies in its cell.

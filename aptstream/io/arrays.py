@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.errors import StoreError
+from aptstream.io.replace import sync
 
 #: No chunk and no shard of ours is larger, unpacked.
 LARGEST_CHUNK_BYTES = 64 << 20
@@ -76,6 +77,66 @@ def create_array(
         chunk_key_encoding={"name": "default", "separator": "."},
         config={"write_empty_chunks": True},
     )
+
+
+def write_rows(folder: Path, name: str, start: int, values: npt.NDArray[Any]) -> None:
+    """Write whole shards of an array that `create_array` made, and bring them to disk.
+
+    Parameters
+    ----------
+    folder : Path
+        The group's folder.
+    name : str
+        Name of the array.
+    start : int
+        First row.
+    values : ndarray
+        The rows; nobody else may write to their shards.
+
+    Raises
+    ------
+    ValueError
+        If the rows are not whole shards, or of another type or shape than the array's.
+    """
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):  # not kept with the array
+        array: Any = zarr.open_array(str(folder / name), mode="r+", zarr_format=3)
+    rows, stop = array.shards[0], start + len(values)
+    if start % rows or (stop % rows and stop != array.shape[0]) or values.dtype != array.dtype:
+        raise ValueError(
+            f"Rows {start} to {stop} of {values.dtype} are no whole shards of {rows} rows of {array.dtype}."
+        )
+    array[start:stop] = values
+    others = ".0" * (values.ndim - 1)
+    for shard in range(start // rows, -(-stop // rows)):
+        sync(folder / name / f"c.{shard}{others}")
+
+
+def stored_rows(folder: Path, name: str, start: int, stop: int) -> npt.NDArray[Any] | None:
+    """Read rows of an array that is still being written.
+
+    Parameters
+    ----------
+    folder : Path
+        The group's folder.
+    name : str
+        Name of the array.
+    start, stop : int
+        First row, and the one behind the last.
+
+    Returns
+    -------
+    ndarray or None
+        Zeros where nothing was written; None where what was written is damaged.
+    """
+    import zarr
+
+    try:
+        array: Any = zarr.open_array(str(folder / name), mode="r", zarr_format=3)
+        return np.asarray(array[start:stop])
+    except _READ_ERRORS:
+        return None
 
 
 def load_metadata(store: Path, name: str = "") -> dict[str, Any]:
