@@ -38,20 +38,30 @@ def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
             function(*args, **kwargs)
         except AptstreamError as error:
             stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            _say_notes(error)
             raise typer.Exit(1) from error
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             stderr.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", soft_wrap=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            stderr.print(
-                "interrupted: nothing half-written was left. Stages that were complete stay in the output folder: "
-                "remove it, or give another --out, to start over.",
-                soft_wrap=True,
-            )
+            if not _say_notes(error):
+                stderr.print(
+                    "interrupted: nothing half-written was left. Stages that were complete stay in the output folder: "
+                    "remove it, or give another --out, to start over.",
+                    soft_wrap=True,
+                )
             raise typer.Exit(130) from error
 
     return guarded
+
+
+def _say_notes(error: BaseException) -> bool:
+    """Say what was added to an error on its way, such as how to go on; tell whether there was anything."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    for note in notes:
+        stderr.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+    return bool(notes)
 
 
 def facts(path: Path) -> dict[str, Any]:

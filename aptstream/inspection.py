@@ -284,6 +284,7 @@ def _points(path: Path) -> dict[str, Any]:
         "ions": store.n_ions,
         **dict(zip("xyz", box, strict=True)),
         **percent,
+        "rejected": store.attrs["n_rejected"],
         "sha256": store.attrs["content_digest"],
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aptstream.cloud import ingest
+from aptstream.cloud.building import building_of
 from aptstream.cloud.store import PointStore
 from aptstream.errors import StoreError
 from aptstream.grid import compare_with_truth, find
@@ -124,7 +125,7 @@ def output_folder(path: Path) -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        Must not exist, or be an empty folder.
+        Must not exist, or be empty but for an ingest that was stopped.
 
     Yields
     ------
@@ -138,7 +139,7 @@ def output_folder(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_dir():
         raise StoreError(f"The output folder {path} is a file: give another name with --out. Nothing was changed.")
     try:
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and any(part != building_of(path / "points.zarr") for part in path.iterdir()):
             raise StoreError(
                 f"The output folder {path} is in use: it holds files. Expected a new or empty folder: give another one "
                 f"with --out. Nothing in it was changed.{_unfinished(path)}"
@@ -179,7 +180,7 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
     out : Path
         An existing folder: ``points.zarr``, ``scan.zarr`` and the report are written into it.
     client : distributed.Client, optional
-        Where to scan; in this process where it is not given.
+        Where to ingest and scan; in this process where it is not given.
     stages : Stages
         Told of every stage.
 
@@ -193,7 +194,7 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
         Whatever a stage finds wrong; what is complete stays.
     """
     stages.begin("ingest")
-    store = ingest(question.ions, ranges=question.ranges, out=out / "points.zarr", progress=stages)
+    store = ingest(question.ions, ranges=question.ranges, out=out / "points.zarr", client=client, progress=stages)
     stages.begin("scan")
     scan = run_scan(store, question.model, question.roles, out=out / "scan.zarr", client=client, progress=stages)
     return conclude(Conclusion(scan, store, question.model, question.truth, question.cut), out=out, stages=stages)

@@ -18,7 +18,8 @@ from aptstream.cloud import arrange, gather, ingest, open_store
 from aptstream.cloud.building import Layout
 from aptstream.cloud.log import IonLog
 from aptstream.errors import FileFormatError, StoreError
-from aptstream.io import digest, write_pos
+from aptstream.io import digest
+from aptstream.io.pos import write_pos_blocks
 from aptstream.points import Range, RangeTable
 
 module = sys.modules["aptstream.cloud.ingest"]
@@ -57,7 +58,8 @@ def expected(tmp_path_factory, _small_parts):
 
 def write_ions(path, n):
     rng = np.random.default_rng(4)
-    write_pos(path, rng.uniform(-20, 20, (n, 3)).astype("f4"), rng.choice([7, 27, 50], n))
+    sizes = [min(n - start, 1 << 20) for start in range(0, n, 1 << 20)]
+    write_pos_blocks(path, ((rng.uniform(-20, 20, (k, 3)), rng.choice([7.0, 27, 50], k)) for k in sizes))
 
 
 def building(out):
@@ -251,7 +253,7 @@ def test_a_building_that_is_not_ours_is_left_alone(source, tmp_path, kind):
 
 
 SCRIPT = """
-import sys, resource
+import pathlib, resource, sys
 import aptstream
 from aptstream.points import Range, RangeTable
 if sys.argv[3] != "0":
@@ -259,7 +261,8 @@ if sys.argv[3] != "0":
 TABLE = RangeTable((Range(26, 28, (("Al", 1),)), Range(6, 8, (("Li", 1),))))
 store = aptstream.ingest(sys.argv[1], ranges=TABLE, out=sys.argv[2])
 print(store.attrs["content_digest"])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = pathlib.Path("/proc/self/status")  # ru_maxrss knows of the parent too
+print(status.read_text().split("VmHWM:")[1].split()[0] if status.exists() else 0)
 """
 
 
@@ -323,17 +326,17 @@ def test_a_full_disk_is_taken_up_when_there_is_room(tmp_path):
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no file system can be mounted here")
     try:
-        (disk / "ballast").write_bytes(bytes(5 << 20))
+        (disk / "ballast").write_bytes(bytes(12 << 20))
         refused = start(tmp_path / "a.pos", disk / "a.zarr").communicate()[1]
-        assert "has 0.06 GB free. Expected 0.06 GB" in refused or "No space left on device" in refused
+        assert "has 0.05 GB free. Expected 0.06 GB" in refused
         (disk / "ballast").unlink()
         process = start(tmp_path / "a.pos", disk / "a.zarr")
         while process.poll() is None and not list(disk.glob(".a.zarr.building/*/index")):
             time.sleep(0.01)
-        (disk / "ballast").write_bytes(bytes(30 << 20))
+        (disk / "ballast").write_bytes(bytes(20 << 20))
         assert "No space left on device" in process.communicate()[1]
         assert not (disk / "a.zarr").exists()
-        assert (disk / "ballast").stat().st_size == 30 << 20
+        assert (disk / "ballast").stat().st_size == 20 << 20
         (disk / "ballast").unlink()
         assert done(start(tmp_path / "a.pos", disk / "a.zarr"))[0] == first
     finally:
@@ -346,5 +349,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     for n in (4_000_000, 16_000_000):
         write_ions(tmp_path / "a.pos", n)
         peaks.append(int(done(start(tmp_path / "a.pos", tmp_path / f"{n}.zarr"))[1]) / 1024)
+    if not peaks[0]:
+        pytest.skip("this system does not tell the peak of a process alone")
     assert max(peaks) < 512
     assert peaks[1] < peaks[0] + 64
