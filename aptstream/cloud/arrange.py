@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from aptstream.cloud.gather import Job
+from aptstream.cloud.gather import Job, reuse_memory
 from aptstream.cloud.lattice import BRICK_NM, CELLS_PER_BRICK
 from aptstream.cloud.manifest import Manifest
 from aptstream.cloud.ranging import apply_ranges
@@ -131,6 +131,7 @@ def arrange(what: Arrangement, first: int, last: int) -> int:
     int
         Rows of the runs.
     """
+    reuse_memory()
     offset = what.brick_offset()
     missing = [run for run in range(first, last) if not _is_done(what, run, offset)]
     while missing:  # neighbours together: a brick between them is sorted once
