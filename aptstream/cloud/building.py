@@ -80,6 +80,11 @@ def building_of(target: Path) -> Path:
     Returns
     -------
     Path
+
+    Examples
+    --------
+    >>> building_of(Path("R5096.zarr")).name
+    '.R5096.zarr.building'
     """
     return target.with_name(f".{target.name}.building")
 

@@ -84,6 +84,11 @@ class Survey:
         Smallest and largest x, y, z (nm) and m/q (Da) of the ions to keep; infinite where there is none.
     any_ranged : bool
         Whether a range holds any of them.
+
+    Examples
+    --------
+    >>> (Survey(2, 0, (0, 0, 0, 7), (9, 9, 9, 27)) + Survey(1, 1, (-1, 5, 5, 13), (2, 5, 5, 13), True)).low
+    (-1, 0, 0, 7)
     """
 
     n_ions: int = 0

@@ -44,8 +44,8 @@ LAYOUT = Layout()
 #: No solid comes near: diamond has 721 000 atoms in a brick of 16 nm.
 LARGEST_BRICK = 1 << 21
 
-#: A store takes less for every ion and for every further column of it, offsets included.
-_STORED_BYTES, _STORED_COLUMN_BYTES = 12, 4
+#: What a store takes for every ion, offsets included, and for every further column of it.
+_STORED_BYTES, _STORED_COLUMN_BYTES = 13, 4
 
 #: Blocks and runs of a task at most: seconds of work.
 _TASK_BLOCKS, _TASK_RUNS = 8, 4

@@ -19,6 +19,9 @@ import numpy.typing as npt
 from aptstream.errors import StoreError
 from aptstream.io.decode import BinnedIons
 
+#: Written at a time: of much more, Linux takes several times as long for every byte.
+_WRITE_BYTES = 1 << 17
+
 WordArray = npt.NDArray[np.uint32]
 
 
@@ -185,7 +188,7 @@ def _write_at(stream: BinaryIO, words: WordArray, at: int) -> None:
     left = np.ascontiguousarray(words).data.cast("B") if words.size else memoryview(b"")
     stream.seek(at)
     while left:
-        left = left[stream.write(left) :]
+        left = left[stream.write(left[:_WRITE_BYTES]) :]
 
 
 def _read_at(stream: BinaryIO, words: WordArray, at: int) -> bool:

@@ -97,6 +97,15 @@ def write_rows(folder: Path, name: str, start: int, values: npt.NDArray[Any]) ->
     ------
     ValueError
         If the rows are not whole shards, or of another type or shape than the array's.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     _ = create_array(Path(name), "a", shape=(5,), dtype="uint8", chunk=(2,), shard_chunks=2)
+    ...     write_rows(Path(name), "a", 4, np.array([7], np.uint8))
+    ...     stored_rows(Path(name), "a", 3, 5)
+    array([0, 7], dtype=uint8)
     """
     import zarr
 

@@ -18,7 +18,7 @@ from aptstream.cloud.building import Layout
 from aptstream.cloud.store import array_shapes
 from aptstream.errors import FileFormatError, RangingError, StoreError
 from aptstream.io import digest, write_pos, write_rrng
-from aptstream.io.arrays import CheckedArray
+from aptstream.io.arrays import CheckedArray, create_array, stored_rows, write_rows
 from aptstream.io.ions import COLUMNS, IonBlock, IonFile
 from aptstream.points import Range, RangeTable
 
@@ -306,7 +306,7 @@ def test_a_source_that_changes_meanwhile_is_refused(source, tmp_path, monkeypatc
 
 
 def test_too_small_a_disk_is_refused_before_the_start(source, tmp_path, monkeypatch):
-    usage = SimpleNamespace(free=28 * 30_000 - 1)
+    usage = SimpleNamespace(free=29 * 30_000 - 1)
     monkeypatch.setattr("shutil.disk_usage", lambda _folder: usage)
     with pytest.raises(StoreError, match=r"has 0\.00 GB free"):
         ingest(source, ranges=TABLE, out=tmp_path / "a.zarr")
@@ -333,3 +333,15 @@ def test_real_reconstruction(shared_data, tmp_path):
         expected[(mass >= r.low_da) & (mass < r.high_da)] = store.species_names.index(r.ion)
     assert list(store.species_counts().values()) == np.bincount(expected, minlength=9).tolist()
     store.verify()
+
+
+def test_only_whole_shards_are_written(tmp_path):
+    create_array(tmp_path, "a", shape=(10,), dtype="uint8", chunk=(2,), shard_chunks=2)
+    for start, n, dtype in ((1, 3, "u1"), (0, 3, "u1"), (4, 2, "u1"), (4, 4, "u2")):
+        with pytest.raises(ValueError, match="no whole shards of 4 rows"):
+            write_rows(tmp_path, "a", start, np.zeros(n, dtype))
+    write_rows(tmp_path, "a", 0, np.zeros(4, "u1"))  # zeros are written too
+    assert (tmp_path / "a" / "c.0").exists()
+    assert stored_rows(tmp_path, "a", 0, 10).tolist() == 10 * [0]
+    (tmp_path / "a" / "c.0").write_bytes(b"x")
+    assert stored_rows(tmp_path, "a", 0, 4) is None
