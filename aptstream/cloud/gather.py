@@ -20,7 +20,7 @@ from aptstream.cloud.log import IonLog
 from aptstream.cloud.ranging import apply_ranges
 from aptstream.errors import FileFormatError
 from aptstream.io.decode import LARGEST, bin_ions, check_ions
-from aptstream.io.ions import IonBlock, IonFile
+from aptstream.io.ions import COLUMNS, IonBlock, IonFile
 from aptstream.points import RangeTable
 
 #: Ions that are looked at a time: few enough to stay in the cache.
@@ -208,7 +208,7 @@ def _good(job: Job, block: IonBlock, start: int, stop: int) -> npt.NDArray[np.bo
 def _gather_block(job: Job, lattice: Lattice, log: IonLog, number: int) -> int:
     start, stop = job.rows_of(number)
     block = job.file.read(start, stop)
-    columns: list[npt.NDArray[Any]] = [block.columns[name] for name in job.file.columns]
+    columns: list[npt.NDArray[Any]] = [np.asarray(block.columns[name], COLUMNS[name]) for name in job.file.columns]
     ions = bin_ions(
         block.position,
         block.mass_to_charge,

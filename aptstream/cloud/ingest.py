@@ -110,9 +110,9 @@ def ingest(
     ...     first, ingest(f"{folder}/a.zarr", ranges=wider, out=f"{folder}/b.zarr").species_counts()
     ({'unranged': 1, 'Al': 1}, {'unranged': 0, 'Al': 2})
     """
-    target = Path(out)
+    target = Path(out).absolute()  # workers may run elsewhere
     check_target(target)
-    file = source if isinstance(source, IonFile) else _open(Path(source))
+    file = source if isinstance(source, IonFile) else _open(Path(source).absolute())
     table = ranges if isinstance(ranges, RangeTable) else read_ranges(ranges)
     before = _identity(file)
     plan = _plan(file, table, on_bad, before)
@@ -136,7 +136,7 @@ def ingest(
         if _identity(file) != before:
             raise changed(file)
         _publish(what.store, target, manifest.attributes(provenance))
-    return open_store(target)
+    return open_store(out)
 
 
 def _open(source: Path) -> IonFile:

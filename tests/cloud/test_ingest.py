@@ -214,6 +214,13 @@ def test_bad_input_leaves_nothing_behind(source, tmp_path):
     assert left(tmp_path) == before
 
 
+def test_paths_may_be_relative(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = ingest("a.pos", ranges="a.rrng", out="a.zarr")
+    assert (str(store.path), store.attrs["source"]["name"]) == ("a.zarr", "a.pos")
+    assert left(tmp_path) == ["a.pos", "a.rrng", "a.zarr"]
+
+
 def test_far_flung_ions_are_refused(tmp_path):
     write_pos(tmp_path / "a.pos", [[0, 0, 0], [9e5, 9e5, 9e5]], [27, 27])
     with pytest.raises(StoreError, match="span 900001 by 900001 by 900001 nm"):
