@@ -22,25 +22,38 @@ def find(
     species_of_range: npt.NDArray[np.uint8],
     species: npt.NDArray[np.uint8],
 ) -> None: ...
-def count(
-    position: npt.NDArray[np.float32],
-    origin: npt.NDArray[np.float64],
-    bricks_y: int,
-    bricks_z: int,
-    key: npt.NDArray[np.uint32],
-    count: npt.NDArray[np.uint32],
-) -> None: ...
-def scatter(
-    key: npt.NDArray[np.uint32],
-    shift: int,
-    cursor: npt.NDArray[np.uint32],
+def bricks(
     position: npt.NDArray[np.float32],
     mass_to_charge: npt.NDArray[np.float32],
-    species: npt.NDArray[np.uint8],
-    to_key: npt.NDArray[np.uint32],
-    to_position: npt.NDArray[np.float32],
-    to_mass_to_charge: npt.NDArray[np.float32],
-    to_species: npt.NDArray[np.uint8],
+    limit_bits: int,
+    origin: npt.NDArray[np.float64],
+    bricks: npt.NDArray[np.int64],
+    nowhere: int,
+    key: npt.NDArray[np.uint32],
+    count: npt.NDArray[np.uint32],
+) -> int: ...
+def scatter(
+    key: npt.NDArray[np.uint32],
+    nowhere: int,
+    cursor: npt.NDArray[np.uint32],
+    position: npt.NDArray[np.uint32],
+    mass_to_charge: npt.NDArray[np.uint32],
+    further: npt.NDArray[np.uint32],
+    row: npt.NDArray[np.uint32],
+) -> None: ...
+def cells(
+    row: npt.NDArray[np.uint32],
+    corner: npt.NDArray[np.float64],
+    key: npt.NDArray[np.uint16],
+    count: npt.NDArray[np.uint32],
+) -> int: ...
+def arrange(
+    row: npt.NDArray[np.uint32],
+    key: npt.NDArray[np.uint16],
+    cursor: npt.NDArray[np.uint32],
+    position: npt.NDArray[np.uint32],
+    mass_to_charge: npt.NDArray[np.uint32],
+    further: npt.NDArray[np.uint32],
 ) -> None: ...
 def decode_wide(
     record: npt.NDArray[np.uint8],

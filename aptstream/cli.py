@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -141,20 +141,30 @@ def run(
 @app.command()
 @verb
 def ingest(
-    file: Annotated[Path, typer.Argument(help="Ions (.pos).")],
+    file: Annotated[Path, typer.Argument(help="Ions (.pos), or a point store to range anew.")],
     ranges: Ranges,
     out: Annotated[str, typer.Option(help="Point store to make, or its URL, such as s3://bucket/R5096.zarr.")],
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out ions with numbers that cannot be right, and count them.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=0, help="Worker processes; 0 = none. Default: none below 256 MB, or one a core."),
+    ] = None,
 ) -> None:
-    """Read, range and sort ions into a point store.
+    """Read, range and sort ions into a point store; the same command goes on with one that was stopped.
 
     Example: `aptstream ingest R5096.pos --ranges R5096.rrng --out R5096.zarr`
     """
     from aptstream.cloud import ingest as make_store
 
-    with StageDisplay(stderr) as stages:
+    size = sum(part.stat().st_size for part in (file, *file.rglob("c.*")) if part.is_file())
+    n = 0 if workers is None and size < 2**28 else workers
+    with StageDisplay(stderr) as stages, workers_for(stages, n, None) as client:
         stages.begin("ingest")
+        bad: Literal["refuse", "skip"] = "skip" if skip_bad else "refuse"
         with kept_or_sent(out, stages) as folder:
-            make_store(file, ranges=ranges, out=folder, progress=stages)
+            make_store(file, ranges=ranges, out=folder, on_bad=bad, client=client, progress=stages)
     show_facts(stdout, facts(out))
 
 

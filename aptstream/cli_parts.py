@@ -55,6 +55,7 @@ def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:
             function(*args, **kwargs)
         except AptstreamError as error:
             stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            _say_notes(error)
             raise typer.Exit(1) from error
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
@@ -80,6 +81,14 @@ def in_a_folder(path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"{path}: there is no folder {path.parent}. Make it first, or give another name.")
     return path
+
+
+def _say_notes(error: BaseException) -> bool:
+    """Say what was added to an error on its way, such as how to go on; tell whether there was anything."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    for note in notes:
+        stderr.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+    return bool(notes)
 
 
 def facts(path: str | Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aptstream.cloud import ingest
+from aptstream.cloud.building import building_of
 from aptstream.cloud.ranging import RolesGuess, explain_roles
 from aptstream.cloud.store import PointStore, open_store
 from aptstream.errors import ResumeError, StoreError
@@ -24,7 +25,6 @@ from aptstream.points import Roles
 from aptstream.progress import Progress
 from aptstream.report import Summary, report
 from aptstream.scan import ScanStore, run_scan
-from aptstream.scan.ledger import building_folder
 from aptstream.scan.plan import check_crystal
 from aptstream.simulate import Particles
 
@@ -190,14 +190,14 @@ def is_unfinished(path: Path) -> bool:
     bool
     """
     names = {entry.name for entry in path.iterdir()}
-    begun = {"points.zarr", building_folder(path / "points.zarr").name}
+    begun = {"points.zarr", building_of(path / "points.zarr").name}
     return bool(names & begun) and "report.html" not in names and names <= {*begun, *_MADE}
 
 
-def _ions(question: Question, target: Path, stages: Stages) -> PointStore:
+def _ions(question: Question, target: Path, client: Client | None, stages: Stages) -> PointStore:
     """Take in the ions, or those that an earlier run of the same question has taken in."""
     if not target.exists():
-        return ingest(question.ions, ranges=question.ranges, out=target, progress=stages)
+        return ingest(question.ions, ranges=question.ranges, out=target, client=client, progress=stages)
     store, ranges = open_store(target), read_ranges(question.ranges)
     same_file = store.attrs["source"]["sha256"] == file_sha256(question.ions)
     if not same_file or store.ranges != ranges:
@@ -221,7 +221,7 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
     out : Path
         An existing folder: ``points.zarr``, ``scan.zarr`` and the report are written into it.
     client : distributed.Client, optional
-        Where to scan; in this process where it is not given.
+        Where to ingest and scan; in this process where it is not given.
     stages : Stages
         Told of every stage.
 
@@ -235,7 +235,7 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
         Whatever a stage finds wrong; what is complete stays.
     """
     stages.begin("ingest")
-    store = _ions(question, out / "points.zarr", stages)
+    store = _ions(question, out / "points.zarr", client, stages)
     roles, guess = question.roles, None
     if roles is None:
         guess = explain_roles(store.species_counts(), store.ranges)

@@ -3,7 +3,7 @@
 No kernel checks its input, allocates, or raises: the gate has seen to shapes, lengths and limits.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 
@@ -71,39 +71,88 @@ cdef void find_ranges(
         species[i] = species_of_range[half] if (low[half] <= value) & (value < high[half]) else 0
 
 
-cdef void count_keys(
-    const float* position, Py_ssize_t n, const double* origin, uint32_t bricks_y, uint32_t bricks_z,
-    uint32_t* key, uint32_t* count,
+cdef Py_ssize_t brick_keys(
+    const float* position, const float* mass_to_charge, Py_ssize_t n, uint32_t limit_bits, const double* origin,
+    const int64_t* bricks, uint32_t nowhere, uint32_t* key, uint32_t* count,
 ) noexcept nogil:
-    """The difference is never negative, hence truncation is the floor."""
+    """An ion outside the lattice, or with a number that is too large or not finite, belongs nowhere. NaN fails every
+    comparison; what passes is not negative, hence truncation is the floor."""
+    cdef Py_ssize_t i, kept = 0
+    cdef int axis
+    cdef uint32_t bits, k
+    cdef double offset
+    cdef bint good
+    for i in range(n):
+        memcpy(&bits, mass_to_charge + i, 4)
+        good = (bits & <uint32_t>0x7FFFFFFF) <= limit_bits
+        k = 0
+        for axis in range(3):
+            offset = <double>position[3 * i + axis] - origin[axis]
+            if offset >= 0 and offset < 16 * <double>bricks[axis]:
+                k = k * <uint32_t>bricks[axis] + (<uint32_t>offset >> 4)
+            else:
+                good = False
+        if good:
+            key[i] = k
+            count[k] += 1
+            kept += 1
+        else:
+            key[i] = nowhere
+    return kept
+
+
+cdef void scatter_rows(
+    const uint32_t* key, uint32_t nowhere, Py_ssize_t n, uint32_t* cursor, const uint32_t* position,
+    const uint32_t* mass_to_charge, const uint32_t* further, Py_ssize_t n_further, uint32_t* row,
+) noexcept nogil:
+    """Walk the source in its order, so that the sort is stable; numbers move as words, so that every bit stays."""
+    cdef Py_ssize_t i, column
+    cdef uint32_t* to
+    for i in range(n):
+        if key[i] == nowhere:
+            continue
+        to = row + <Py_ssize_t>cursor[key[i]] * (4 + n_further)
+        cursor[key[i]] += 1
+        memcpy(to, position + 3 * i, 12)
+        to[3] = mass_to_charge[i]
+        for column in range(n_further):
+            to[4 + column] = further[column * n + i]
+
+
+cdef Py_ssize_t cell_keys(
+    const uint32_t* row, Py_ssize_t n, Py_ssize_t width, const double* corner, uint16_t* key, uint32_t* count,
+) noexcept nogil:
+    """Return the first ion that does not lie in the brick, or -1; keys behind it are not written."""
     cdef Py_ssize_t i
-    cdef uint32_t x, y, z, k
+    cdef int axis
+    cdef uint32_t k
+    cdef double offset
     for i in range(n):
-        x = <uint32_t>(<double>position[3 * i] - origin[0])
-        y = <uint32_t>(<double>position[3 * i + 1] - origin[1])
-        z = <uint32_t>(<double>position[3 * i + 2] - origin[2])
-        k = ((x >> 4) * bricks_y + (y >> 4)) * bricks_z + (z >> 4)
-        k = (k << 12) | ((x & 15) << 8) | ((y & 15) << 4) | (z & 15)
-        key[i] = k
+        k = 0
+        for axis in range(3):
+            offset = <double>as_float(row[i * width + axis]) - corner[axis]
+            if not (offset >= 0 and offset < 16):
+                return i
+            k = (k << 4) | <uint32_t>offset
+        key[i] = <uint16_t>k
         count[k] += 1
+    return -1
 
 
-cdef void scatter_ions(
-    const uint32_t* key, int shift, Py_ssize_t n, uint32_t* cursor,
-    const float* position, const float* mass_to_charge, const uint8_t* species,
-    uint32_t* to_key, float* to_position, float* to_mass_to_charge, uint8_t* to_species,
+cdef void scatter_cells(
+    const uint32_t* row, Py_ssize_t n, Py_ssize_t width, const uint16_t* key, uint32_t* cursor,
+    uint32_t* position, uint32_t* mass_to_charge, uint32_t* further,
 ) noexcept nogil:
-    """Walk the source in its order, so that the sort is stable."""
-    cdef Py_ssize_t i, j
+    """Stable like `scatter_rows`."""
+    cdef Py_ssize_t i, j, column
+    cdef Py_ssize_t n_further = width - 4
     for i in range(n):
-        j = cursor[key[i] >> shift]
-        cursor[key[i] >> shift] += 1
-        to_key[j] = key[i]
-        to_position[3 * j] = position[3 * i]
-        to_position[3 * j + 1] = position[3 * i + 1]
-        to_position[3 * j + 2] = position[3 * i + 2]
-        to_mass_to_charge[j] = mass_to_charge[i]
-        to_species[j] = species[i]
+        j = cursor[key[i]]
+        cursor[key[i]] += 1
+        memcpy(position + 3 * j, row + i * width, 12)
+        mass_to_charge[j] = row[i * width + 3]
+        for column in range(n_further):
+            further[j * n_further + column] = row[i * width + 4 + column]
 
 
 def decode(const uint8_t[::1] record, float[:, ::1] position, float[::1] mass_to_charge):
@@ -136,27 +185,50 @@ def find(
         )
 
 
-def count(
-    const float[:, ::1] position, const double[::1] origin, uint32_t bricks_y, uint32_t bricks_z,
-    uint32_t[::1] key, uint32_t[::1] count,
+def bricks(
+    const float[:, ::1] position, const float[::1] mass_to_charge, uint32_t limit_bits, const double[::1] origin,
+    const int64_t[::1] bricks, uint32_t nowhere, uint32_t[::1] key, uint32_t[::1] count,
 ):
-    """Write the key of every ion, ``brick << 12 | cell``, and add one to the count of its key."""
+    """Write the brick of every ion, or `nowhere`, and add one to its count; return how many lie in a brick."""
+    cdef Py_ssize_t kept
     with nogil:
-        count_keys(
-            &position[0, 0], position.shape[0], &origin[0], bricks_y, bricks_z, &key[0], &count[0]
+        kept = brick_keys(
+            &position[0, 0], &mass_to_charge[0], mass_to_charge.shape[0], limit_bits, &origin[0], &bricks[0],
+            nowhere, &key[0], &count[0],
         )
+    return kept
 
 
 def scatter(
-    const uint32_t[::1] key, int shift, uint32_t[::1] cursor,
-    const float[:, ::1] position, const float[::1] mass_to_charge, const uint8_t[::1] species,
-    uint32_t[::1] to_key, float[:, ::1] to_position, float[::1] to_mass_to_charge, uint8_t[::1] to_species,
+    const uint32_t[::1] key, uint32_t nowhere, uint32_t[::1] cursor, const uint32_t[:, ::1] position,
+    const uint32_t[::1] mass_to_charge, const uint32_t[:, ::1] further, uint32_t[:, ::1] row,
 ):
-    """Move every ion to the row that the cursor of ``key >> shift`` points at, and advance the cursor."""
+    """Move every ion to the row that the cursor of its brick points at, and advance the cursor."""
+    cdef const uint32_t* more = &further[0, 0] if further.shape[0] else NULL
     with nogil:
-        scatter_ions(
-            &key[0], shift, key.shape[0], &cursor[0], &position[0, 0], &mass_to_charge[0], &species[0],
-            &to_key[0], &to_position[0, 0], &to_mass_to_charge[0], &to_species[0],
+        scatter_rows(
+            &key[0], nowhere, key.shape[0], &cursor[0], &position[0, 0], &mass_to_charge[0], more,
+            further.shape[0], &row[0, 0],
+        )
+
+
+def cells(const uint32_t[:, ::1] row, const double[::1] corner, uint16_t[::1] key, uint32_t[::1] count):
+    """Write the cell of every ion of a brick and add one to its count; return the first ion outside, or -1."""
+    cdef Py_ssize_t first
+    with nogil:
+        first = cell_keys(&row[0, 0], row.shape[0], row.shape[1], &corner[0], &key[0], &count[0])
+    return first
+
+
+def arrange(
+    const uint32_t[:, ::1] row, const uint16_t[::1] key, uint32_t[::1] cursor,
+    uint32_t[:, ::1] position, uint32_t[::1] mass_to_charge, uint32_t[:, ::1] further,
+):
+    """Move every ion of a brick to the place that the cursor of its cell points at, and advance the cursor."""
+    cdef uint32_t* more = &further[0, 0] if further.shape[1] else NULL
+    with nogil:
+        scatter_cells(
+            &row[0, 0], row.shape[0], row.shape[1], &key[0], &cursor[0], &position[0, 0], &mass_to_charge[0], more,
         )
 
 

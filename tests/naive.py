@@ -40,6 +40,19 @@ def cubes_of(position, group, window, channels, *, box, edge):
     return out
 
 
+def stored_order(position):
+    """Rows in the order of a point store: by 16 nm brick, then by 1 nm cell, then as they came; z runs fastest.
+
+    Returns the order, the origin of the lattice, its bricks along x, y, z, and every ion's brick * 4096 + cell.
+    """
+    origin = np.floor(position.min(axis=0).astype(np.float64))
+    cell = np.floor(position.astype(np.float64) - origin).astype(np.int64)
+    bricks = tuple((cell.max(axis=0) // 16 + 1).tolist())
+    order = np.lexsort([*(cell % 16).T[::-1], *(cell // 16).T[::-1]])
+    brick = np.ravel_multi_index(tuple((cell // 16).T), bricks)
+    return order, origin, bricks, brick * 4096 + np.ravel_multi_index(tuple((cell % 16).T), (16, 16, 16))
+
+
 def vote(p, edge):
     """Scatter every valid cube onto the voxels that it covers."""
     total, count = np.zeros(p.shape), np.zeros(p.shape, dtype=int)

@@ -17,7 +17,7 @@ from aptstream.io.seal import load_sealed, sealed
 from aptstream.points import Range, RangeTable
 
 FORMAT = "aptstream-points"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,10 @@ class Manifest:
         Ions in the store, and those of them that lie in a range.
     pole : tuple of float
         Direction of the pole axis in the store's coordinates.
+    n_rejected : int
+        Ions of the source that are not in the store, because a number of theirs cannot be right.
     columns : tuple of str
-        Further arrays of numbers of every ion, by names of `aptstream.io.ions.COLUMNS`.
+        Names of `aptstream.io.ions.COLUMNS` that the store keeps for every ion.
     """
 
     lattice: Lattice
@@ -43,28 +45,28 @@ class Manifest:
     n_ions: int
     n_ranged: int
     pole: tuple[float, ...] = (0.0, 0.0, 1.0)
+    n_rejected: int = 0
     columns: tuple[str, ...] = ()
 
     def defining(self) -> dict[str, Any]:
         """Return the attributes that take part in the content digest, as JSON values."""
         species = self.ranges.species
-        # Species are numbered by first appearance: ranges in their order give the same numbers again.
-        ranges = sorted(self.ranges.ranges, key=lambda r: species.index(r.ion))
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "n_ions": self.n_ions,
-            "n_read": self.n_ions,
+            "n_read": self.n_ions + self.n_rejected,
+            "n_rejected": self.n_rejected,
             "n_ranged": self.n_ranged,
             "n_unranged": self.n_ions - self.n_ranged,
             "species": list(species),
-            "ranges": [_as_json(r) for r in ranges],
+            "ranges": ranges_as_json(self.ranges),
             "origin_nm": list(self.lattice.origin_nm),
             "shape_cells": list(self.lattice.shape_cells),
             "brick_nm": BRICK_NM,
             "cell_nm": CELL_NM,
             "pole": [float(x) for x in self.pole],
-            **({"columns": list(self.columns)} if self.columns else {}),
+            "columns": list(self.columns),
         }
 
     def attributes(self, provenance: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +81,7 @@ class Manifest:
         -------
         dict
         """
-        return sealed({**self.defining(), **provenance, "software": f"aptstream {_version()}"})
+        return sealed({**self.defining(), **provenance, "software": software()})
 
 
 def read_manifest(store: Folder) -> tuple[Manifest, dict[str, Any]]:
@@ -116,6 +118,23 @@ def read_manifest(store: Folder) -> tuple[Manifest, dict[str, Any]]:
     return manifest, attributes
 
 
+def ranges_as_json(table: RangeTable) -> list[list[Any]]:
+    """Return a range table as JSON values.
+
+    Parameters
+    ----------
+    table : RangeTable
+        Ranges.
+
+    Returns
+    -------
+    list
+        For every range: bounds in Da, atoms, volume in nm³, colour.
+    """
+    # Species are numbered by first appearance: ranges in their order give the same numbers again.
+    return [_as_json(r) for r in sorted(table.ranges, key=lambda r: table.species.index(r.ion))]
+
+
 def _as_json(r: Range) -> list[Any]:
     atoms = [[symbol, int(count)] for symbol, count in r.atoms]
     # Only ions without known atoms have a name of their own.
@@ -143,15 +162,16 @@ def _rebuild(attributes: dict[str, Any]) -> Manifest:
     if any(origin != math.floor(origin) or abs(origin) > 2e6 for origin in (ox, oy, oz)):
         raise ValueError(f"origin {(ox, oy, oz)} nm")
     n_ions, n_ranged = _count(attributes["n_ions"]), _count(attributes["n_ranged"])
+    n_rejected = _count(attributes["n_rejected"], least=0)
+    columns = tuple(attributes["columns"])
+    if columns != tuple(name for name in COLUMNS if name in columns):
+        raise ValueError(f"columns {ascii(columns)[:80]}")
     if n_ranged > n_ions:
         raise RangingError(f"{n_ranged} of {n_ions} ions ranged")
     digest = attributes["content_digest"]
     if not isinstance(digest, str) or len(digest) != 64:
         raise ValueError("no content digest")
-    columns = tuple(attributes.get("columns", ()))
-    if not set(columns) <= COLUMNS.keys() or len(set(columns)) < len(columns):
-        raise ValueError(f"columns {columns}")
-    return Manifest(Lattice((ox, oy, oz), (nx, ny, nz)), ranges, n_ions, n_ranged, (px, py, pz), columns)
+    return Manifest(Lattice((ox, oy, oz), (nx, ny, nz)), ranges, n_ions, n_ranged, (px, py, pz), n_rejected, columns)
 
 
 def _atom(symbol: object, count: object) -> tuple[str, int]:
@@ -166,14 +186,15 @@ def _number(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _count(value: object) -> int:
-    if type(value) is not int or not 0 < value < 2**48:
+def _count(value: object, least: int = 1) -> int:
+    if type(value) is not int or not least <= value < 2**48:
         raise TypeError(f"{value!r} for a count")
     return value
 
 
-def _version() -> str:
+def software() -> str:
+    """Return name and version of this software."""
     try:
-        return metadata.version("aptstream")
+        return f"aptstream {metadata.version('aptstream')}"
     except metadata.PackageNotFoundError:
-        return "of unknown version"
+        return "aptstream of unknown version"

@@ -20,7 +20,7 @@ from aptstream.cloud.lattice import BRICK_CELLS, CELLS_PER_BRICK, Cell, Lattice
 from aptstream.cloud.manifest import Manifest, read_manifest
 from aptstream.errors import StoreError
 from aptstream.io.arrays import CheckedArray, damaged
-from aptstream.io.digest import content_digest
+from aptstream.io.digest import digest_by_runs
 from aptstream.io.folder import LocalFolder, folder_of
 from aptstream.io.ions import COLUMNS
 from aptstream.points import PointCloud, RangeTable
@@ -339,7 +339,7 @@ class PointStore:
         StoreError
             If a chunk is missing or damaged.
         """
-        return content_digest(self.arrays, self.manifest.defining())
+        return digest_by_runs(self.arrays, self.manifest.defining())
 
     def verify(self, progress: Progress = silent) -> None:
         """Read everything and check that it is as it was written and that every ion lies in its cell.

@@ -1,4 +1,4 @@
-"""Bytes in, bytes out: ions (POS, ePOS, APT, text, NXapm), ranges (RRNG, RNG, ENV), VTK, checked Zarr arrays, digests."""
+"""Bytes in, bytes out: ions, ranges and grids in the formats of the field, checked Zarr arrays, digests."""
 
 from aptstream.io.csv_out import write_csv
 from aptstream.io.ions import IonBlock, IonFile, open_ions, read_ions

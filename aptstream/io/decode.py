@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +14,6 @@ from aptstream import _ions
 
 FloatArray = npt.NDArray[np.float32]
 
-#: Blocks of ions: positions (nm), m/q (Da), species.
-Blocks = list[tuple[FloatArray, FloatArray, npt.NDArray[np.uint8]]]
-
 #: Larger coordinates (nm) or m/q (Da) than this are damage, not data.
 LARGEST = np.float32(1e6)
 
@@ -24,10 +23,11 @@ POS_BYTES = 16
 #: One record of an ePOS file: the same, then seven columns of four bytes.
 EPOS_BYTES = 44
 
-#: Cells along one edge of a brick, and in a whole one.
-BRICK_CELLS = 16
-CELLS_PER_BRICK = BRICK_CELLS**3
-_CELL_BITS = 12
+#: Cells of a whole brick.
+CELLS_PER_BRICK = 16**3
+
+#: The key of an ion that lies in no brick.
+_NOWHERE = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,30 @@ def range_ions(
 
 
 @dataclass(frozen=True)
-class SortedIons:
-    """Ions in the order of a point store.
+class BinnedIons:
+    """Ions of a block, gathered by brick.
+
+    Parameters
+    ----------
+    row : ndarray of uint32, (n, 4 + n_columns)
+        The bits of x, y, z, m/q and the further columns; by brick, then in the order they came in.
+    offset : ndarray of uint32, (n_bricks + 1,)
+        First row of every brick, and the number of rows.
+    """
+
+    row: npt.NDArray[np.uint32]
+    offset: npt.NDArray[np.uint32]
+
+
+def bin_ions(
+    position: FloatArray,
+    mass_to_charge: FloatArray,
+    columns: Sequence[npt.NDArray[Any]] = (),
+    *,
+    origin_nm: tuple[float, ...],
+    shape_bricks: tuple[int, ...],
+) -> BinnedIons:
+    """Gather ions by brick: a stable counting sort.
 
     Parameters
     ----------
@@ -166,135 +188,116 @@ class SortedIons:
         x, y, z in nm.
     mass_to_charge : ndarray of float32, (n,)
         m/q in Da.
-    species : ndarray of uint8, (n,)
-        Index into the species table.
-    brick_offset : ndarray of int64, (n_bricks + 1,)
-        First row of every brick, and the number of ions.
-    cell_offset : ndarray of uint32, (n_bricks, 4097)
-        First row of every cell, relative to the brick's.
-    """
-
-    position: FloatArray
-    mass_to_charge: FloatArray
-    species: npt.NDArray[np.uint8]
-    brick_offset: npt.NDArray[np.int64]
-    cell_offset: npt.NDArray[np.uint32]
-
-
-class CellSort:
-    """Stable counting sort by brick and 1 nm cell, fed block by block.
-
-    Parameters
-    ----------
+    columns : sequence of ndarray, (n,)
+        Further numbers of every ion, four bytes each.
     origin_nm : tuple of float
-        Low corner of the lattice in nm.
+        Low corner of the lattice in nm, whole numbers.
     shape_bricks : tuple of int
-        Bricks of 16³ cells along x, y, z.
-    n_ions : int
-        How many ions will come, fewer than 2³².
+        Bricks of 16³ cells along x, y, z; fewer than 2³² - 1.
+
+    Returns
+    -------
+    BinnedIons
+        Without the ions that lie outside the lattice or have a number that is not finite or beyond 1e6.
 
     Raises
     ------
     ValueError
-        If there are 2³² ions or more, or an ion lies outside the lattice.
+        If the shapes disagree, or there are 2³² ions or more.
 
     Examples
     --------
-    >>> sort = CellSort((0, 0, 0), (1, 1, 1), n_ions=2)
-    >>> position = np.array([[2, 0, 0], [1, 0, 0]], "f4")
-    >>> sort.count(position)
-    >>> sort.scatter([(position, np.array([7, 27], "f4"), np.array([1, 2], "u1"))]).species
-    array([2, 1], dtype=uint8)
+    >>> position = np.array([[17, 0, 0], [1, 0, 0], [np.nan, 0, 0]], "f4")
+    >>> binned = bin_ions(position, np.ones(3, "f4"), origin_nm=(0, 0, 0), shape_bricks=(2, 1, 1))
+    >>> binned.row.view("f4"), binned.offset
+    (array([[ 1.,  0.,  0.,  1.],
+           [17.,  0.,  0.,  1.]], dtype=float32), array([0, 1, 2], dtype=uint32))
+    """
+    points, mass = np.ascontiguousarray(position, np.float32), np.ascontiguousarray(mass_to_charge, np.float32)
+    n, n_bricks = len(mass), math.prod(shape_bricks)
+    if mass.ndim != 1 or points.shape != (n, 3) or not 0 < n_bricks < _NOWHERE or n > _NOWHERE:
+        raise ValueError(f"Ions are (n, 3) positions and (n,) m/q, found {points.shape}, {mass.shape}, {shape_bricks}.")
+    further = np.empty((len(columns), n), np.uint32)
+    for to, column in zip(further, columns, strict=True):
+        if column.shape != (n,) or column.dtype.itemsize != 4:
+            raise ValueError(f"A column has four bytes for each of {n} ions, found {column.dtype} of {column.shape}.")
+        to[:] = np.ascontiguousarray(column).view(np.uint32)
+    offset = np.zeros(n_bricks + 1, np.uint32)
+    if not n:
+        return BinnedIons(np.empty((0, 4 + len(columns)), np.uint32), offset)
+    key, count, origin = np.empty(n, np.uint32), np.zeros(n_bricks, np.uint32), np.array(origin_nm, np.float64)
+    limit = int(LARGEST.view(np.uint32))
+    kept = _ions.bricks(points, mass, limit, origin, np.array(shape_bricks, np.int64), _NOWHERE, key, count)
+    np.cumsum(count, out=offset[1:])
+    row = np.empty((kept, 4 + len(columns)), np.uint32)
+    if kept:
+        _ions.scatter(key, _NOWHERE, offset[:-1].copy(), points.view("u4"), mass.view("u4"), further, row)
+    return BinnedIons(row, offset)
+
+
+@dataclass(frozen=True)
+class SortedBrick:
+    """The ions of one brick in the order of a point store.
+
+    Parameters
+    ----------
+    position : ndarray of float32, (n, 3)
+        x, y, z in nm.
+    mass_to_charge : ndarray of float32, (n,)
+        m/q in Da.
+    further : ndarray of uint32, (n, n_columns)
+        The bits of further columns.
+    cell_offset : ndarray of uint32, (4097,)
+        First row of every cell, and the number of rows.
     """
 
-    def __init__(self, origin_nm: tuple[float, ...], shape_bricks: tuple[int, ...], *, n_ions: int) -> None:
-        if not 0 < n_ions < 2**32:
-            raise ValueError(f"This sort takes 1 to 2³² - 1 ions, found {n_ions}.")
-        self._origin = np.array(origin_nm, np.float64)
-        self._bricks = tuple(shape_bricks)
-        self._high = self._origin + BRICK_CELLS * np.array(shape_bricks)
-        self._key = np.empty(n_ions, np.uint32)
-        self._count = np.zeros(int(np.prod(shape_bricks)) * CELLS_PER_BRICK, np.uint32)
-        self._counted = 0
-
-    def count(self, position: FloatArray) -> None:
-        """Find the cell of every ion of a block.
-
-        Parameters
-        ----------
-        position : ndarray of float32, (n, 3)
-            x, y, z in nm; blocks follow one another in source order.
-        """
-        stop = self._counted + len(position)
-        if stop > len(self._key) or not len(position):
-            raise ValueError(f"Expected {len(self._key)} ions in all and no empty block, found {stop}.")
-        # Column by column: numpy is ten times slower along the short axis of all three at once.
-        low = np.array([position[:, axis].min() for axis in range(3)])
-        high = np.array([position[:, axis].max() for axis in range(3)])
-        if not ((low >= self._origin).all() and (high < self._high).all()):
-            raise ValueError(f"Ions at {low} … {high} nm lie outside {self._origin} … {self._high} nm.")
-        _, bricks_y, bricks_z = self._bricks
-        key = self._key[self._counted : stop]
-        block = np.ascontiguousarray(position, np.float32)
-        _ions.count(block, self._origin, bricks_y, bricks_z, key, self._count)
-        self._counted = stop
-
-    def scatter(self, blocks: Blocks) -> SortedIons:
-        """Move all ions to their rows.
-
-        Parameters
-        ----------
-        blocks : list of (position, mass_to_charge, species)
-            The blocks that were counted, in the same order. The list is emptied to free them early.
-
-        Returns
-        -------
-        SortedIons
-            All ions, sorted by brick, then by cell, then in source order.
-        """
-        n = len(self._key)
-        if self._counted != n or sum(len(block[0]) for block in blocks) != n:
-            raise ValueError(f"Expected {n} ions, counted {self._counted}.")
-        count = self._count.reshape(-1, CELLS_PER_BRICK)
-        cell_offset = np.zeros((len(count), CELLS_PER_BRICK + 1), np.uint32)
-        np.cumsum(count, axis=1, out=cell_offset[:, 1:])
-        brick_offset = np.zeros(len(count) + 1, np.int64)
-        np.cumsum(cell_offset[:, -1], out=brick_offset[1:])
-        key: npt.NDArray[np.uint32]
-        key, *arrays = self._scatter_to_bricks(blocks, brick_offset)
-        for brick in np.flatnonzero(np.diff(brick_offset)):
-            rows = slice(brick_offset[brick], brick_offset[brick + 1])
-            cell = key[rows] & np.uint32(CELLS_PER_BRICK - 1)
-            _sort_brick(cell, cell_offset[brick, :-1], [array[rows] for array in arrays])
-        return SortedIons(arrays[0], arrays[1], arrays[2], brick_offset, cell_offset)
-
-    def _scatter_to_bricks(self, blocks: Blocks, brick_offset: npt.NDArray[np.int64]) -> list[Any]:
-        """Gather every brick's ions first: going straight to the cells would miss the cache at every ion."""
-        n = len(self._key)
-        key = np.empty(n, np.uint32)
-        position, mass_to_charge = np.empty((n, 3), np.float32), np.empty(n, np.float32)
-        species = np.empty(n, np.uint8)
-        cursor = brick_offset[:-1].astype(np.uint32)
-        start = 0
-        blocks.reverse()
-        while blocks:
-            block = blocks.pop()
-            points, mass = (np.ascontiguousarray(column, np.float32) for column in block[:2])
-            kind = np.ascontiguousarray(block[2], np.uint8)
-            of_block = self._key[start : start + len(mass)]
-            if not points.shape == (len(of_block), 3) or not mass.shape == kind.shape == of_block.shape:
-                raise ValueError(f"A block holds {points.shape}, {mass.shape}, {kind.shape} numbers.")
-            _ions.scatter(of_block, _CELL_BITS, cursor, points, mass, kind, key, position, mass_to_charge, species)
-            start += len(mass)
-        return [key, position, mass_to_charge, species]
+    position: FloatArray
+    mass_to_charge: FloatArray
+    further: npt.NDArray[np.uint32]
+    cell_offset: npt.NDArray[np.uint32]
 
 
-def _sort_brick(
-    cell: npt.NDArray[np.uint32], cell_offset: npt.NDArray[np.uint32], arrays: list[npt.NDArray[Any]]
-) -> None:
-    """Sort the ions of one brick in place."""
-    position, mass_to_charge, species = (array.copy() for array in arrays)
-    _ions.scatter(cell, 0, cell_offset.copy(), position, mass_to_charge, species, np.empty_like(cell), *arrays)
+def sort_brick(row: npt.NDArray[np.uint32], corner_nm: tuple[float, ...]) -> SortedBrick:
+    """Sort the ions of a brick by 1 nm cell, those of a cell as they came.
+
+    Parameters
+    ----------
+    row : ndarray of uint32, (n, 4 + n_columns)
+        The bits of x, y, z, m/q and further columns.
+    corner_nm : tuple of float
+        Low corner of the brick in nm, whole numbers.
+
+    Returns
+    -------
+    SortedBrick
+
+    Raises
+    ------
+    ValueError
+        If the rows are of another shape, or an ion does not lie in the brick.
+
+    Examples
+    --------
+    >>> row = np.array([[0.5, 0, 9, 27], [0.5, 0, 1, 7]], "f4").view("u4")
+    >>> sort_brick(row, (0, 0, 0)).mass_to_charge
+    array([ 7., 27.], dtype=float32)
+    """
+    if row.ndim != 2 or row.shape[1] < 4 or row.dtype != np.uint32 or len(row) > _NOWHERE:
+        raise ValueError(f"Ions of a brick are rows of at least four words, found {row.dtype} of {row.shape}.")
+    n, width = row.shape
+    position, mass = np.empty((n, 3), np.float32), np.empty(n, np.float32)
+    further, cell_offset = np.empty((n, width - 4), np.uint32), np.zeros(CELLS_PER_BRICK + 1, np.uint32)
+    if n:
+        row = np.ascontiguousarray(row)
+        key, count = np.empty(n, np.uint16), np.zeros(CELLS_PER_BRICK, np.uint32)
+        first = _ions.cells(row, np.array(corner_nm, np.float64), key, count)
+        if first >= 0:
+            raise ValueError(
+                f"Ion {first} lies at {row[first, :3].view('f4')} nm, outside the brick at {corner_nm} nm."
+            )
+        np.cumsum(count, out=cell_offset[1:])
+        _ions.arrange(row, key, cell_offset[:-1].copy(), position.view("u4"), mass.view("u4"), further)
+    return SortedBrick(position, mass, further, cell_offset)
 
 
 def decode_epos(record: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, npt.NDArray[np.uint32]]:

@@ -63,3 +63,18 @@ def discard(folder: Path) -> None:
             return
         shutil.rmtree(folder, ignore_errors=True)
         time.sleep(0.1)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to disk.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

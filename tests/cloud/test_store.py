@@ -334,11 +334,13 @@ def test_a_description_that_lies_is_refused(copy, keys, value):
 
 LIES = {
     "format": ["other", None, 1],
-    "format_version": [2, "1", True, None],
+    "format_version": [1, "2", True, None],
     "n_ions": [0, -1, 1.5, "many", True, 10**30],
     "n_ranged": [0, 10**9, None],
     "n_read": [1],
     "n_unranged": [1],
+    "n_rejected": [1, -1, None, True],
+    "columns": [["tof_ns"], ["../x"], ["dc_v", "tof_ns"], "tof_ns", None, [["tof_ns"]]],
     "species": [[], ["unranged"], ["unranged", "Li", "Al"], "Al"],
     "ranges": [[], [[1, 2]], [[2, 1, [["Al", 1]], 0, ""]], "x", [[1, 2, [["Al", -1]], 0, ""]], None],
     "origin_nm": [[0, 0], [0.5, 0, 0], [0, 0, 1e300], ["a", 0, 0], [True, 0, 0], None],

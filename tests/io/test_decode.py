@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from naive import stored_order
 
-from aptstream.io.decode import CellSort, check_ions, decode_pos, range_ions
+from aptstream.io.decode import bin_ions, check_ions, decode_pos, range_ions, sort_brick
 
 BITS = hnp.arrays(np.uint32, st.tuples(st.integers(1, 60), st.just(4)))
 
@@ -72,41 +73,54 @@ def test_ranging_refuses_overlaps():
         range_ions(np.ones(1, "f4"), np.array([[1.0, 3.0], [2.0, 4.0]]), indices=np.array([1, 2], "u1"))
 
 
-@given(st.integers(1, 300), st.integers(1, 25), st.integers(1, 50), st.integers(0, 2**32 - 1))
-def test_sorting_equals_a_stable_lexsort(n, extent, block, seed):
+@given(st.integers(1, 300), st.integers(1, 25), st.integers(0, 3), st.integers(0, 2**32 - 1))
+def test_two_sorts_equal_one_stable_lexsort(n, extent, n_columns, seed):
     rng = np.random.default_rng(seed)
     position = rng.uniform(-extent, extent, (n, 3)).astype("f4")
     position = (np.round(position * rng.integers(1, 4)) / 2).astype("f4")
-    origin = np.floor(position.min(axis=0).astype("f8"))
-    cell = np.floor(position.astype("f8") - origin).astype(int)
-    bricks = tuple((cell.max(axis=0) // 16 + 1).tolist())
-    mass, species = np.arange(n, dtype="f4"), rng.integers(0, 9, n).astype("u1")
-    sort = CellSort(tuple(origin), bricks, n_ions=n)
-    starts = range(0, n, block)
-    for i in starts:
-        sort.count(position[i : i + block])
-    blocks = [tuple(column[i : i + block] for column in (position, mass, species)) for i in starts]
-    ions = sort.scatter(blocks)
+    # Any bits: a signalling NaN must come through as it went in.
+    columns = [rng.integers(0, 2**32, n, dtype="u4").view(rng.choice(["u4", "f4"])) for _ in range(n_columns)]
+    mass = np.arange(n, dtype="f4")
+    order, origin, bricks, key = stored_order(position)
+    binned = bin_ions(position, mass, columns, origin_nm=tuple(origin), shape_bricks=bricks)
+    assert binned.row.shape == (n, 4 + n_columns)
+    np.testing.assert_array_equal(np.diff(binned.offset), np.bincount(key // 4096, minlength=np.prod(bricks)))
+    at = 0
+    for number in range(np.prod(bricks)):
+        corner = tuple(origin + 16.0 * np.array(np.unravel_index(number, bricks)))
+        brick = sort_brick(binned.row[binned.offset[number] : binned.offset[number + 1]], corner)
+        rows = order[at : at + len(brick.position)]
+        np.testing.assert_array_equal(brick.position, position[rows])
+        np.testing.assert_array_equal(brick.mass_to_charge, mass[rows])
+        for found, column in zip(brick.further.T, columns, strict=True):
+            np.testing.assert_array_equal(found, column.view("u4")[rows])
+        in_cell = np.bincount(key[rows] - 4096 * number, minlength=4096)
+        np.testing.assert_array_equal(np.diff(brick.cell_offset), in_cell)
+        at += len(rows)
+    assert at == n
 
-    order = np.lexsort([*(cell % 16).T[::-1], *(cell // 16).T[::-1]])
-    np.testing.assert_array_equal(ions.mass_to_charge, mass[order])
-    np.testing.assert_array_equal(ions.position, position[order])
-    np.testing.assert_array_equal(ions.species, species[order])
-    brick = np.ravel_multi_index(tuple((cell // 16).T), bricks)
-    np.testing.assert_array_equal(np.diff(ions.brick_offset), np.bincount(brick, minlength=np.prod(bricks)))
-    flat = brick * 4096 + np.ravel_multi_index(tuple((cell % 16).T), (16, 16, 16))
-    in_cell = np.diff(ions.cell_offset.astype(int), axis=1).ravel()
-    np.testing.assert_array_equal(in_cell, np.bincount(flat, minlength=len(in_cell)))
+
+def test_binning_leaves_out_what_lies_nowhere():
+    position = np.zeros((9, 3), "f4")
+    for row, (axis, value) in enumerate([(0, np.nan), (1, np.inf), (2, -np.inf), (0, -1e-3), (1, 16), (2, 1e30)]):
+        position[row + 1, axis] = value
+    mass = np.array([1, 1, 1, 1, 1, 1, 1, np.nan, 2e6], "f4")
+    binned = bin_ions(position, mass, origin_nm=(0, 0, 0), shape_bricks=(1, 1, 2))
+    assert len(binned.row) == 1
+    assert binned.offset.tolist() == [0, 1, 1]
+    assert len(bin_ions(position[1:], mass[1:], origin_nm=(0, 0, 0), shape_bricks=(1, 1, 2)).row) == 0
 
 
-def test_sorting_refuses_ions_outside_and_too_many():
-    sort = CellSort((0.0, 0.0, 0.0), (1, 1, 1), n_ions=1)
+def test_the_sorts_refuse_what_does_not_fit():
+    position, mass = np.zeros((2, 3), "f4"), np.zeros(2, "f4")
+    with pytest.raises(ValueError, match="four bytes for each of 2"):
+        bin_ions(position, mass, [np.zeros(2)], origin_nm=(0, 0, 0), shape_bricks=(1, 1, 1))
+    with pytest.raises(ValueError, match=r"\(n, 3\) positions"):
+        bin_ions(position, mass[:1], origin_nm=(0, 0, 0), shape_bricks=(1, 1, 1))
+    row = np.zeros((3, 4), "f4")
     for outside in (-0.5, 16.0, np.nan):
-        with pytest.raises(ValueError, match="lie outside"):
-            sort.count(np.array([[0, 0, outside]], "f4"))
-    with pytest.raises(ValueError, match="Expected 1 ions"):
-        sort.count(np.zeros((2, 3), "f4"))
-    with pytest.raises(ValueError, match="counted 0"):
-        sort.scatter([])
-    with pytest.raises(ValueError, match="found 4294967296"):
-        CellSort((0.0, 0.0, 0.0), (1, 1, 1), n_ions=2**32)
+        row[1, 2] = outside
+        with pytest.raises(ValueError, match="Ion 1 lies"):
+            sort_brick(row.view("u4"), (0, 0, 0))
+    with pytest.raises(ValueError, match="at least four words"):
+        sort_brick(np.zeros((2, 3), "u4"), (0, 0, 0))

@@ -1,0 +1,82 @@
+"""Whole shards of an array that is still being made: written, brought to disk, and read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aptstream.io.arrays import READ_ERRORS
+from aptstream.io.replace import sync
+
+
+def write_rows(folder: Path, name: str, start: int, values: npt.NDArray[Any]) -> None:
+    """Write whole shards of an array that `create_array` made, and bring them to disk.
+
+    Parameters
+    ----------
+    folder : Path
+        The group's folder.
+    name : str
+        Name of the array.
+    start : int
+        First row.
+    values : ndarray
+        The rows; nobody else may write to their shards.
+
+    Raises
+    ------
+    ValueError
+        If the rows are not whole shards, or of another type or shape than the array's.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from aptstream.io.arrays import create_array
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     _ = create_array(Path(name), "a", shape=(5,), dtype="uint8", chunk=(2,), shard_chunks=2)
+    ...     write_rows(Path(name), "a", 4, np.array([7], np.uint8))
+    ...     stored_rows(Path(name), "a", 3, 5)
+    array([0, 7], dtype=uint8)
+    """
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):  # not kept with the array
+        array: Any = zarr.open_array(str(folder / name), mode="r+", zarr_format=3)
+    rows, stop = array.shards[0], start + len(values)
+    if start % rows or (stop % rows and stop != array.shape[0]) or values.dtype != array.dtype:
+        raise ValueError(
+            f"Rows {start} to {stop} of {values.dtype} are no whole shards of {rows} rows of {array.dtype}."
+        )
+    array[start:stop] = values
+    others = ".0" * (values.ndim - 1)
+    for shard in range(start // rows, -(-stop // rows)):
+        sync(folder / name / f"c.{shard}{others}")
+
+
+def stored_rows(folder: Path, name: str, start: int, stop: int) -> npt.NDArray[Any] | None:
+    """Read rows of an array that is still being written.
+
+    Parameters
+    ----------
+    folder : Path
+        The group's folder.
+    name : str
+        Name of the array.
+    start, stop : int
+        First row, and the one behind the last.
+
+    Returns
+    -------
+    ndarray or None
+        Zeros where nothing was written; None where what was written is damaged.
+    """
+    import zarr
+
+    try:
+        array: Any = zarr.open_array(str(folder / name), mode="r", zarr_format=3)
+        return np.asarray(array[start:stop])
+    except READ_ERRORS:
+        return None
