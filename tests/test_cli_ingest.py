@@ -14,8 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from aptstream.cli import app
+from aptstream.errors import StoreError
 from aptstream.io import write_pos, write_rrng
 from aptstream.points import Range, RangeTable
+from aptstream.workflow import output_folder
 
 TABLE = RangeTable((Range(26, 28, (("Al", 1),)), Range(6, 8, (("Li", 1),))))
 
@@ -85,3 +87,15 @@ def test_ctrl_c_says_how_to_go_on(files):
     assert call(*words).exit_code == 0
     assert call(*words[:-1], files / "b.zarr").exit_code == 0
     assert facts(files / "a.zarr")["sha256"] == facts(files / "b.zarr")["sha256"]
+
+
+def test_an_output_folder_with_a_stopped_ingest_may_be_used_again(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt), output_folder(out):
+        (out / ".points.zarr.building").mkdir()
+        raise KeyboardInterrupt
+    with output_folder(out):
+        assert [path.name for path in out.iterdir()] == [".points.zarr.building"]
+    (out / "thesis.txt").touch()
+    with pytest.raises(StoreError, match="in use"), output_folder(out):
+        pass
