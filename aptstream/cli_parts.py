@@ -116,7 +116,9 @@ def model_for(
     from aptstream.model.modelfile import load_model
     from aptstream.model.predict import choose_runtime
 
-    model = replace(load_model(name), runtime=choose_runtime(runtime))
+    model = load_model(name)
+    if runtime is not None:
+        model = replace(model, runtime=choose_runtime(runtime))
     if structure is None and a_nm is None and pole is None:
         return model
     own = model.crystal

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from aptstream.cloud import ingest
-from aptstream.cloud.building import building_of
 from aptstream.cloud.ranging import RolesGuess, explain_roles
 from aptstream.cloud.store import PointStore, open_store
 from aptstream.errors import ResumeError, StoreError
@@ -19,6 +18,7 @@ from aptstream.grid.answer import Cut
 from aptstream.io import read_ranges
 from aptstream.io.digest import file_sha256
 from aptstream.io.ions import open_ions
+from aptstream.io.lease import building_of
 from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
 from aptstream.points import Roles

@@ -520,8 +520,8 @@ def test_a_scan_of_another_kind_of_store_names_both_kinds(ran, tmp_path):
         r"grid\.zarr is of another kind: found 'aptstream-grid'.*expected 'aptstream-scan'.*Give",
     )
     assert_one_message(
-        call("scan", out / "points.zarr", *ALLOY, "--out", out / "scan.zarr", "--workers", 0),
-        r"scan\.zarr exists.*Give",
+        call("scan", out / "points.zarr", "--host", "Al", "--solute", "Li", "--out", out / "scan.zarr", "--workers", 0),
+        r"scan\.zarr holds a scan that was begun otherwise; what differs: .*Give another name",
     )
     assert contents(out) == before
     assert list(tmp_path.iterdir()) == []
@@ -554,7 +554,7 @@ def interrupt(specimen, tmp_path, *, workers):
         start_new_session=True,
     )
     try:
-        while run.poll() is None and not list(out.glob(".scan.zarr.building-*/p_2nm/c.*")):
+        while run.poll() is None and not list(out.glob(".scan.zarr.building/done/*")):
             time.sleep(0.01)
         assert run.poll() is None, f"the run ended before it could be interrupted: {run.communicate()}"
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all processes of the session
@@ -570,8 +570,9 @@ def test_ctrl_c_ends_a_scan_with_a_message_and_no_half_written_scan(workers, spe
     assert code == 130, stderr
     assert stdout == ""
     assert "Traceback" not in stderr
-    assert "interrupted: nothing half-written was left" in stderr
-    assert [path.name for path in out.iterdir()] == ["points.zarr"]
+    assert "interrupted: what was done is kept. To go on: " in stderr
+    assert f"--out {out} --workers {workers}" in " ".join(stderr.split())
+    assert sorted(path.name for path in out.iterdir()) == [".scan.zarr.building", "points.zarr"]
     open_store(out / "points.zarr").verify()
 
 
@@ -632,13 +633,30 @@ def test_a_json_file_in_a_folder_that_is_not_there_is_refused_before_the_work(sp
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_that_did_not_end_says_how_to_go_on(specimen, tmp_path):
+def test_a_run_that_did_not_end_goes_on_and_gives_the_same(ran, specimen, tmp_path):
+    whole, _ = ran
     out = tmp_path / "out"
-    (out / "points.zarr").mkdir(parents=True)
-    given = (specimen / "specimen.pos", "--ranges", specimen / "specimen.rrng", *ALLOY, "--out", out)
-    result = call("run", *given, "--workers", 0)
-    assert result.exit_code == 1
-    assert "go on with aptstream scan" in " ".join(result.stderr.split())
+    out.mkdir()
+    shutil.copytree(whole / "points.zarr", out / "points.zarr")
+    shutil.copytree(whole / "grid.zarr", out / "grid.zarr")  # its page was never written
+    given = (specimen / "specimen.pos", "--ranges", specimen / "specimen.rrng", *ALLOY, "--out", out, "--workers", 0)
+    result = call("run", *given)
+    assert result.exit_code == 0, result.output
+    assert "the ions were taken in before" in result.stderr
+    for name in ("points.zarr", "grid.zarr"):
+        assert call("info", out / name, "--digest").stdout == call("info", whole / name, "--digest").stdout
+    assert_one_message(call("run", *given), r"in use: it holds files")
+
+
+def test_a_run_does_not_go_on_with_other_ions(ran, specimen, tmp_path):
+    whole, _ = ran
+    out = tmp_path / "out"
+    out.mkdir()
+    shutil.copytree(whole / "points.zarr", out / "points.zarr")
+    position, mass = read_ions(specimen / "specimen.pos")
+    write_pos(tmp_path / "other.pos", position[::-1], mass[::-1])
+    given = ("--ranges", specimen / "specimen.rrng", *ALLOY, "--out", out, "--workers", 0)
+    assert_one_message(call("run", tmp_path / "other.pos", *given), r"begun with other ions: .*Give another --out")
 
 
 def test_info_says_something_of_any_file(ran, tmp_path):

@@ -162,7 +162,7 @@ def test_what_cannot_be_exported_is_said(specimen_store, words, exit_code, messa
 def test_info_tells_the_balance_and_the_columns(specimen_store):
     told = done("info", specimen_store.path)
     attrs = specimen_store.attrs
-    balance = f"{attrs['n_read']:,} read = {attrs['n_ranged']:,} ranged + {attrs['n_unranged']:,} unranged + 0 rejected"
+    balance = f"{attrs['n_read']:,} = {attrs['n_ranged']:,} ranged + {attrs['n_unranged']:,} unranged + 0 rejected"
     for words in (balance, "mass_to_charge", "bytes in", specimen_store.attrs["source"]["name"]):
         assert words in told
 

@@ -18,9 +18,10 @@ from typing import Any
 
 from aptstream.errors import FileFormatError, RangingError, StoreError
 from aptstream.io.digest import canonical_json
+from aptstream.io.lease import LEASE, building_of, leased
 from aptstream.io.replace import discard, replacing
 
-_LEASE, _PLAN_DIGITS = "lease", 16
+_PLAN_DIGITS = 16
 _log = logging.getLogger(__name__)
 
 
@@ -67,26 +68,6 @@ def check_target(target: Path) -> None:
         )
     if not target.parent.is_dir():
         raise StoreError(f"There is no folder {target.parent} for {target.name}. Expected one that exists: make it.")
-
-
-def building_of(target: Path) -> Path:
-    """Name the folder in which a store is built.
-
-    Parameters
-    ----------
-    target : Path
-        Folder that is to appear.
-
-    Returns
-    -------
-    Path
-
-    Examples
-    --------
-    >>> building_of(Path("R5096.zarr")).name
-    '.R5096.zarr.building'
-    """
-    return target.with_name(f".{target.name}.building")
 
 
 def check_space(target: Path, needed_bytes: int) -> None:
@@ -140,7 +121,7 @@ def building(target: Path, plan: Mapping[str, Any]) -> Iterator[Path]:
     """
     root = building_of(target)
     try:
-        with _leased(root, target):
+        with leased(root):
             check_target(target)
             folder = _folder_of(root, plan)
             try:
@@ -172,7 +153,7 @@ def _folder_of(root: Path, plan: Mapping[str, Any]) -> Path:
     content = canonical_json(dict(plan))
     folder = root / hashlib.sha256(content).hexdigest()[:_PLAN_DIGITS]
     for other in root.iterdir():
-        if other.name in (_LEASE, folder.name):
+        if other.name in (LEASE, folder.name):
             continue
         if len(other.name) != _PLAN_DIGITS or other.is_symlink() or not other.is_dir():
             raise StoreError(
@@ -185,43 +166,6 @@ def _folder_of(root: Path, plan: Mapping[str, Any]) -> Path:
     with replacing(folder / "plan.json") as stream:
         stream.write(content)
     return folder
-
-
-@contextmanager
-def _leased(root: Path, target: Path) -> Iterator[None]:
-    """Lock a file in the folder: the system lets go of it when the process ends, however it ends."""
-    import fcntl
-
-    while True:
-        if root.is_symlink() or (root.exists() and not root.is_dir()):
-            raise StoreError(f"{root} is no folder. Expected a name that is free to build in: remove it.")
-        root.mkdir(exist_ok=True)
-        try:
-            lease = os.open(root / _LEASE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:  # another ingest has just finished and removed the folder
-            continue
-        try:
-            try:
-                fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StoreError(
-                    f"Another ingest is writing {target}. Expected to be the only one: wait for it, or choose another "
-                    f"name. Nothing was changed."
-                ) from error
-            if not _is_file(root / _LEASE, lease):
-                continue
-            yield
-            return
-        finally:
-            os.close(lease)
-
-
-def _is_file(path: Path, descriptor: int) -> bool:
-    """Tell whether a path still names an open file, which may have been removed before it was locked."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from aptstream.cloud.lattice import BRICK_CELLS
 from aptstream.cloud.ranging import apply_ranges
 from aptstream.errors import StoreError
 from aptstream.io.arrays import CheckedArray, damaged
-from aptstream.io.digest import content_digest
+from aptstream.io.digest import Rows, content_digest, digest_by_runs
 from aptstream.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -22,7 +23,13 @@ _BLOCK_ROWS = 1 << 18
 _NAMED = 20
 
 
-def verify_arrays(arrays: dict[str, CheckedArray], attributes: dict[str, Any], progress: Progress = silent) -> str:
+def verify_arrays(
+    arrays: dict[str, CheckedArray],
+    attributes: dict[str, Any],
+    progress: Progress = silent,
+    *,
+    digest: Callable[[Mapping[str, Rows], Mapping[str, object]], str] = content_digest,
+) -> str:
     """Read arrays and hash what they mean.
 
     Parameters
@@ -33,11 +40,13 @@ def verify_arrays(arrays: dict[str, CheckedArray], attributes: dict[str, Any], p
         JSON values that give them their meaning.
     progress : Progress
         Told of the stage ``read``, in bytes.
+    digest : callable
+        Reads every row and hashes arrays and attributes, such as `aptstream.io.digest.content_digest`.
 
     Returns
     -------
     str
-        Content digest, as `aptstream.io.digest.content_digest`.
+        What `digest` makes of them.
 
     Raises
     ------
@@ -45,13 +54,13 @@ def verify_arrays(arrays: dict[str, CheckedArray], attributes: dict[str, Any], p
         Naming every chunk file that is missing or damaged, the first twenty one by one.
     """
     reading = _Reading(progress, sum(_n_bytes(array) for array in arrays.values()))
-    digest = content_digest({name: _Noted(array, reading) for name, array in arrays.items()}, attributes)
+    found = digest({name: _Noted(array, reading) for name, array in arrays.items()}, attributes)
     if reading.damage:
         named = [f"array '{name}' in its chunk file {key} ({why})" for (name, key), why in reading.damage.items()]
         more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-        found = f"{len(named)} of its files: {'; '.join(named[:_NAMED])}{more}"
-        raise damaged(next(iter(arrays.values())).folder, found, "whole chunk files")
-    return digest
+        what = f"{len(named)} of its files: {'; '.join(named[:_NAMED])}{more}"
+        raise damaged(next(iter(arrays.values())).folder, what, "whole chunk files")
+    return found
 
 
 def verify_points(store: PointStore, progress: Progress = silent) -> None:
@@ -69,7 +78,7 @@ def verify_points(store: PointStore, progress: Progress = silent) -> None:
     StoreError
         Naming what is damaged.
     """
-    digest = verify_arrays(dict(store.arrays), store.manifest.defining(), progress)
+    digest = verify_arrays(dict(store.arrays), store.manifest.defining(), progress, digest=digest_by_runs)
     for number, brick in enumerate(np.ndindex(store.lattice.shape_bricks)):
         store.index.counts(number, brick)
     n_unranged = 0

@@ -16,6 +16,26 @@ from aptstream.errors import StoreError
 LEASE = "lease.json"
 
 
+def building_of(target: Path) -> Path:
+    """Name the hidden folder in which something is made before it gets its name.
+
+    Parameters
+    ----------
+    target : Path
+        Folder that is to appear.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> building_of(Path("R5096.zarr")).name
+    '.R5096.zarr.building'
+    """
+    return target.with_name(f".{target.name}.building")
+
+
 @contextmanager
 def leased(folder: Path) -> Iterator[Path]:
     """Hold the lease on a folder; it is made where there is none.
@@ -55,9 +75,11 @@ def leased(folder: Path) -> Iterator[Path]:
 def _locked(folder: Path) -> int:
     """Open and lock the file; whoever held it before may just have removed or renamed the folder."""
     while True:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise StoreError(f"{folder} is no folder. Expected a name that is free to build in: remove it.")
         folder.mkdir(exist_ok=True)
         try:
-            descriptor = os.open(folder / LEASE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            descriptor = os.open(folder / LEASE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except FileNotFoundError:
             continue
         try:

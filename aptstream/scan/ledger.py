@@ -8,7 +8,6 @@ so that damage can be found, and repaired task by task.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from aptstream import __version__
 from aptstream.errors import ResumeError, StoreError
 from aptstream.io.digest import canonical_json, content_digest
-from aptstream.io.replace import replacing
+from aptstream.io.replace import replacing, sync
 from aptstream.io.seal import sealed, unsealed
 from aptstream.model.modelfile import parse_crystal
 from aptstream.model.predict import choose_runtime
@@ -31,11 +30,6 @@ PLAN, MARKS, TASKS = "plan.json", "done", "tasks.json"
 _LARGEST_FILE = 64 << 20
 #: Where a plan is carried out; another place changes nothing.
 _PLACES = ("store_path", "model_path")
-
-
-def building_folder(target: Path) -> Path:
-    """Name the hidden folder in which something grows before it gets its place."""
-    return target.with_name(f".{target.name}.building")
 
 
 def save_plan(folder: Path, plan: ScanPlan) -> str:
@@ -260,15 +254,6 @@ def _digest_or_none(folder: Path, plan: ScanPlan, index: Cell) -> str | None:
         return task_digest(folder, plan, index)
     except StoreError:
         return None
-
-
-def sync(path: Path) -> None:
-    """Bring a file or folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _load(file: Path) -> dict[str, Any]:

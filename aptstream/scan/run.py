@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from aptstream import __version__
 from aptstream.cloud.store import PointStore
 from aptstream.errors import AptstreamError, StoreError, WorkerError
-from aptstream.io.lease import LEASE, leased
+from aptstream.io.lease import LEASE, building_of, leased
 from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
 from aptstream.model.predict import choose_runtime
@@ -28,7 +28,6 @@ from aptstream.scan.costs import count_workers, require_memory, worker_memory
 from aptstream.scan.ledger import (
     MARKS,
     PLAN,
-    building_folder,
     close_ledger,
     damaged_tasks,
     done_tasks,
@@ -96,7 +95,7 @@ def run_scan(
     plan = plan_scan(store, model, roles, n_workers=count_workers(client), worker_bytes=worker_memory(client))
     if target.exists() or target.is_symlink():
         return _finished(target, plan)
-    with leased(building_folder(target)) as folder:
+    with leased(building_of(target)) as folder:
         try:
             plan, pending = _begin(folder, plan, store)
             require_memory(load_of_plan(plan, store), worker_memory(client))
@@ -123,7 +122,7 @@ def discard_scan(out: str | PathLike[str]) -> None:
     StoreError
         If another run is writing it.
     """
-    folder = building_folder(Path(out))
+    folder = building_of(Path(out))
     if folder.exists():
         with leased(folder):
             _empty(folder)

@@ -18,8 +18,9 @@ from aptstream.cloud.building import Layout
 from aptstream.cloud.store import array_shapes
 from aptstream.errors import FileFormatError, RangingError, StoreError
 from aptstream.io import digest, write_pos, write_rrng
-from aptstream.io.arrays import CheckedArray, create_array, stored_rows, write_rows
+from aptstream.io.arrays import CheckedArray, create_array
 from aptstream.io.ions import COLUMNS, IonBlock, IonFile
+from aptstream.io.shards import stored_rows, write_rows
 from aptstream.points import Range, RangeTable
 
 # The package shows the function under the name of its module.
@@ -71,7 +72,7 @@ def made_file(folder, n, seed, columns=()):
 
 def arrays_of(store):
     """All arrays of a store in memory."""
-    shapes = array_shapes(store._manifest)
+    shapes = array_shapes(store.manifest)
     return {name: CheckedArray(store.path, name, shape=s, dtype=d)[:] for name, (s, d) in shapes.items()}
 
 
@@ -150,7 +151,7 @@ def test_a_store_equals_its_twin_whatever_the_parts(tmp_path_factory, n, seed, s
         for name, values in expected.items():
             np.testing.assert_array_equal(found[name].view(f"V{found[name].itemsize}"), as_stored(values, found[name]))
         of_twin = {name: values.astype(found[name].dtype) for name, values in expected.items()}
-        twin = digest.digest_by_runs(of_twin, store._manifest.defining())
+        twin = digest.digest_by_runs(of_twin, store.manifest.defining())
         assert store.digest() == store.attrs["content_digest"] == twin
         store.verify()
     assert store.attrs["n_ranged"] == np.count_nonzero(expected["species"])

@@ -226,7 +226,7 @@ def test_two_at_a_time_are_refused(source, tmp_path, expected):
     out, refused = tmp_path / "a.zarr", []
 
     def meddle(stage, done, total, unit):
-        with pytest.raises(StoreError, match=r"Another ingest is writing .*a\.zarr"):
+        with pytest.raises(StoreError, match=r"Another run is writing .*a\.zarr"):
             ingest(source, ranges=OTHER, out=out)
         refused.append(stage)
 

@@ -156,7 +156,9 @@ def test_slanted_queries_are_exact_and_in_stored_order(store, a, b, radius, seed
 def test_a_query_reads_no_cell_that_the_region_does_not_touch(store, region, monkeypatch):
     read = []
     rows_of = type(store)._read_rows
-    monkeypatch.setattr(type(store), "_read_rows", lambda self, rows: (read.append(len(rows)), rows_of(self, rows))[1])
+    monkeypatch.setattr(
+        type(store), "_read_rows", lambda self, rows, columns: (read.append(len(rows)), rows_of(self, rows, columns))[1]
+    )
     found = store.query(region)
     everything = store.read((0, 0, 0), store.shape_cells)
     cell = np.floor(everything.position.astype("f8") - store.origin_nm) + store.origin_nm

@@ -15,11 +15,11 @@ import pytest
 
 from aptstream.cluster import local_client
 from aptstream.errors import ResumeError, StoreError, WorkerError
+from aptstream.io.lease import building_of
 from aptstream.model.modelfile import load_model
 from aptstream.points import Roles
 from aptstream.scan import discard_scan, ledger, open_scan, outcomes, repair_scan, run, run_scan
 from aptstream.scan import plan as planning
-from aptstream.scan.ledger import building_folder
 from aptstream.scan.plan import plan_scan
 
 N_TASKS = 8
@@ -54,7 +54,7 @@ def stopped(ask, tmp_path, monkeypatch):
         count_tasks(patch, lambda n: stop(KeyboardInterrupt) if n == 4 else None)
         with pytest.raises(KeyboardInterrupt):
             ask()
-    return building_folder(tmp_path / "scan.zarr")
+    return building_of(tmp_path / "scan.zarr")
 
 
 def stop(error):
@@ -191,7 +191,7 @@ def test_a_task_that_always_fails_is_named_and_the_others_are_done(ask, tmp_path
         count_tasks(patch, lambda n: stop(StoreError("the third is broken.")) if n == 3 else None)
         with pytest.raises(StoreError, match=r"1 of 8 tasks failed, first task 0\.1\.0, cells \(0, 16, 0\).*third is"):
             ask()
-    assert len(list((building_folder(tmp_path / "scan.zarr") / ledger.MARKS).iterdir())) == N_TASKS - 1
+    assert len(list((building_of(tmp_path / "scan.zarr") / ledger.MARKS).iterdir())) == N_TASKS - 1
     judged = count_tasks(monkeypatch, lambda _: None)
     assert ask().digest() == specimen_scan.digest()
     assert judged == [(0, 16, 0)]
@@ -342,7 +342,7 @@ def test_a_scan_given_up_on_workers_goes_on(ask, specimen_scan, tmp_path):
 
     with local_client(2) as client, pytest.raises(KeyboardInterrupt):
         ask(client=client, progress=give_up)
-    marks = list((building_folder(tmp_path / "scan.zarr") / ledger.MARKS).iterdir())
+    marks = list((building_of(tmp_path / "scan.zarr") / ledger.MARKS).iterdir())
     assert marks
     assert ask().digest() == specimen_scan.digest()
 
