@@ -101,7 +101,7 @@ def demo(
 @app.command()
 @verb
 def run(
-    file: Annotated[Path, typer.Argument(help="Ions (.pos).")],
+    file: Annotated[Path, typer.Argument(help="Ions (.pos, .epos, .apt, .csv, .nxs).")],
     ranges: Ranges,
     out: Annotated[Path, typer.Option(help="Output folder; new, empty, or of a run that was stopped.")],
     host: Host = None,
@@ -141,7 +141,7 @@ def run(
 @app.command()
 @verb
 def ingest(
-    file: Annotated[Path, typer.Argument(help="Ions (.pos), or a point store to range anew.")],
+    file: Annotated[Path, typer.Argument(help="Ions (.pos, .epos, .apt, .csv, .nxs), or a point store to range anew.")],
     ranges: Ranges,
     out: Annotated[str, typer.Option(help="Point store to make, or its URL, such as s3://bucket/R5096.zarr.")],
     skip_bad: Annotated[

@@ -83,7 +83,7 @@ def copy(
 @verb
 def export_ions(
     store: StoreName,
-    to: Annotated[Path, typer.Option(help="File to write: .pos, .epos, .csv or .vtp.", callback=in_a_folder)],
+    to: Annotated[Path, typer.Option(help="File to write: .pos, .epos, .csv, .vtp or .nxs.", callback=in_a_folder)],
     box: Annotated[str | None, typer.Option(help="Only ions in a box: x0,x1,y0,y1,z0,z1 in nm.")] = None,
     sphere: Annotated[str | None, typer.Option(help="Only ions in a sphere: x,y,z,radius in nm.")] = None,
     particles: Annotated[

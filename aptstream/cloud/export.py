@@ -16,11 +16,12 @@ from aptstream.errors import FileFormatError, PlanError, StoreError
 from aptstream.io.csv_out import write_csv
 from aptstream.io.epos import EPOS, write_epos
 from aptstream.io.ions import COLUMNS
+from aptstream.io.nexus import write_nxapm
 from aptstream.io.pos import write_pos_blocks
 from aptstream.io.vtp import write_vtp
 from aptstream.points import PointCloud
 from aptstream.progress import Progress, silent
-from aptstream.regions import Box, Sphere, Triple
+from aptstream.regions import Box, Region, Triple
 
 _MASS = "mass_to_charge"
 #: Particle number of each ion under the name ``particle``; empty where it was not asked for.
@@ -77,13 +78,13 @@ class Selection:
 
     Parameters
     ----------
-    region : Box or Sphere, optional
+    region : Box, Sphere, Cylinder or OrientedBox, optional
         Only ions inside.
     particles : Labels, optional
         Only ions inside a particle.
     """
 
-    region: Box | Sphere | None = None
+    region: Region | None = None
     particles: Labels | None = None
 
     def blocks(self, store: PointStore, columns: tuple[str, ...] = ()) -> Iterator[tuple[PointCloud, Labelled]]:
@@ -130,7 +131,7 @@ def export_ions(
     store : PointStore
         The ions.
     path : path
-        File to write; its suffix tells the format: ``.pos``, ``.epos``, ``.csv`` or ``.vtp``. One that stands there
+        File to write; its suffix tells the format: ``.pos``, ``.epos``, ``.csv``, ``.vtp``, ``.nxs``. One that is there
         is replaced.
     selection : Selection, optional
         Which ions; all where none is given. CSV and VTK tell the particle of each ion, where particles are asked for.
@@ -258,12 +259,24 @@ def _write_vtp(path: Path, job: _Export) -> None:
     write_vtp(path, job.n_ions, blocks, species_names=job.store.species_names)
 
 
+def _write_nxapm(path: Path, job: _Export) -> None:
+    source = job.store.attrs["source"]
+    write_nxapm(
+        path,
+        ((cloud.position, cloud.mass_to_charge, cloud.species) for cloud, _ in job.blocks((_MASS,))),
+        ranges=job.store.ranges,
+        source=str(source["name"]),
+        source_sha256=str(source["sha256"]),
+    )
+
+
 #: How each format is written, by suffix.
 WRITERS: dict[str, Callable[[Path, _Export], None]] = {
     ".pos": _write_pos,
     ".epos": _write_epos,
     ".csv": _write_csv,
     ".vtp": _write_vtp,
+    ".nxs": _write_nxapm,
 }
 
 

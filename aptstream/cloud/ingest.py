@@ -7,6 +7,7 @@ write run by run. Order and content of the store follow from the source alone, n
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,8 @@ _STORED_BYTES, _STORED_COLUMN_BYTES = 13, 4
 
 #: Blocks and runs of a task at most: seconds of work.
 _TASK_BLOCKS, _TASK_RUNS = 8, 4
+
+logger = logging.getLogger(__name__)
 
 
 def ingest(
@@ -118,6 +121,8 @@ def ingest(
     before = _identity(file)
     plan = _plan(file, table, on_bad, before)
     check_space(target, _needed_bytes(file))
+    for note in file.notes:
+        logger.info("%s: %s", file.path.name, note)
     with building(target, plan) as folder, _origin_of(file) as origin:
         job = Job(folder, file, table, on_bad, LAYOUT, digest.RUN_ROWS)
         passes = _Passes(job, client, progress)

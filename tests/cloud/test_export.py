@@ -19,7 +19,7 @@ from aptstream.io.ions import COLUMNS
 from aptstream.regions import Box, Sphere
 
 REGION = Box((-5, 5, -30), (9, 25, -10))
-SUFFIXES = (".pos", ".epos", ".csv", ".vtp")
+SUFFIXES = (".pos", ".epos", ".csv", ".vtp", ".nxs")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,14 @@ def test_a_whole_store_comes_back_as_pos(full_store, tmp_path):
     np.testing.assert_array_equal(mass, full_store.arrays["mass_to_charge"][:])
     assert told[-1] == ("export", full_store.n_ions, full_store.n_ions, "ions")
     assert len(told) > 5
+
+
+def test_a_region_comes_back_as_nxapm_with_its_species(full_store, tmp_path):
+    export_ions(full_store, tmp_path / "a.nxs", Selection(REGION))
+    position, mass = read_ions(tmp_path / "a.nxs")
+    inside = full_store.query(REGION)
+    np.testing.assert_array_equal(position, inside.position)
+    np.testing.assert_array_equal(mass, inside.mass_to_charge)
 
 
 @pytest.mark.parametrize("region", [REGION, Sphere((0, 15, -20), 8)])
