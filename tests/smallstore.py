@@ -9,7 +9,7 @@ import numpy as np
 
 from aptstream.cloud.store import array_shapes, open_store
 from aptstream.io.arrays import create_array
-from aptstream.io.digest import content_digest
+from aptstream.io.digest import digest_by_runs
 from aptstream.io.ions import COLUMNS
 
 
@@ -28,7 +28,7 @@ def rewrite(store, folder, *, chunk_rows=64, shard_chunks=3, columns=(), change=
         create_array(folder, name, shape=shape, dtype=dtype, chunk=(rows, *shape[1:]), shard_chunks=shard_chunks)[:] = (
             values[name]
         )
-    digest = content_digest(values, manifest.defining())
+    digest = digest_by_runs(values, manifest.defining())
     attributes = manifest.attributes({"content_digest": digest, "source": dict(store.attrs["source"])})
     group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     (folder / "zarr.json").write_text(json.dumps(group))

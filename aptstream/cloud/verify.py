@@ -54,7 +54,7 @@ def verify_arrays(
         Naming every chunk file that is missing or damaged, the first twenty one by one.
     """
     reading = _Reading(progress, sum(_n_bytes(array) for array in arrays.values()))
-    found = digest({name: _Noted(array, reading) for name, array in arrays.items()}, attributes)
+    found = digest({name: _Noted(arrays[name], reading) for name in sorted(arrays)}, attributes)
     if reading.damage:
         named = [f"array '{name}' in its chunk file {key} ({why})" for (name, key), why in reading.damage.items()]
         more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""

@@ -95,8 +95,8 @@ def plan_digest(folder: Path) -> str:
         return ""
 
 
-def require_same(begun: tuple[ScanPlan, str], plan: ScanPlan, folder: Path) -> None:
-    """Refuse to go on with a scan that was begun in another way.
+def require_same(begun: tuple[ScanPlan, str], plan: ScanPlan, folder: Path, way_out: str) -> None:
+    """Refuse to go on with a scan that was made or begun in another way.
 
     Parameters
     ----------
@@ -105,7 +105,9 @@ def require_same(begun: tuple[ScanPlan, str], plan: ScanPlan, folder: Path) -> N
     plan : ScanPlan
         What is asked now.
     folder : Path
-        Where it grows.
+        Where it is.
+    way_out : str
+        What the user can do.
 
     Raises
     ------
@@ -120,8 +122,7 @@ def require_same(begun: tuple[ScanPlan, str], plan: ScanPlan, folder: Path) -> N
     ]
     if different:
         raise ResumeError(
-            f"{folder} holds a scan that was begun otherwise; what differs: {'; '.join(different)}. Go on with what it "
-            f"was begun with, give another name with --out, or start anew with --fresh, which discards it."
+            f"{folder} holds a scan that was begun otherwise; what differs: {'; '.join(different)}. {way_out}"
         )
 
 

@@ -167,7 +167,9 @@ def repair_scan(
     scan = ScanStore(folder)
     asked = replace(model.looking_for(scan.crystal), runtime=scan.attrs["runtime"])
     plan = replace(plan_scan(store, asked, scan.roles), task_cells=task_cells_of(folder))
-    require_same((_plan_of(scan, plan), __version__), plan, folder)
+    require_same(
+        (_plan_of(scan, plan), __version__), plan, folder, "Give the store and the model that it was made from."
+    )
     with leased(folder):
         restore_metadata(folder, plan, store.origin_nm)
         damaged = damaged_tasks(folder, plan)
@@ -190,7 +192,8 @@ def _finished(target: Path, plan: ScanPlan) -> ScanStore:
     if not (target / "zarr.json").is_file():
         raise StoreError(f"{target} exists and is no scan. Give the scan another name with --out, or remove it first.")
     scan = open_scan(target)
-    require_same((_plan_of(scan, plan), str(scan.attrs["version"])), plan, target)
+    made_from = (_plan_of(scan, plan), str(scan.attrs["version"]))
+    require_same(made_from, plan, target, "It is complete. Give another name with --out, or remove it first.")
     logger.info("%s is complete already: nothing was to be done", target)
     return scan
 
@@ -221,7 +224,12 @@ def _begin(folder: Path, plan: ScanPlan, store: PointStore) -> tuple[ScanPlan, l
         return plan, list(plan.indices())
     begun = load_plan(folder)
     plan = replace(plan, task_cells=begun[0].task_cells)  # other workers would cut it otherwise
-    require_same(begun, plan, folder)
+    require_same(
+        begun,
+        plan,
+        folder,
+        "Go on with what it was begun with, give another name with --out, or discard it with --fresh.",
+    )
     save_plan(folder, plan)
     restore_metadata(folder, plan, store.origin_nm)
     whole = dict(done_tasks(folder, plan))
