@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from aptstream.scan.lazy import scan as scan
     from aptstream.scan.results import ScanStore as ScanStore
     from aptstream.scan.results import open_scan as open_scan
+    from aptstream.scan.run import discard_scan as discard_scan
+    from aptstream.scan.run import repair_scan as repair_scan
     from aptstream.scan.run import run_scan as run_scan
     from aptstream.sdm.count import SdmScan as SdmScan
     from aptstream.sdm.count import count_sdm as count_sdm
@@ -159,7 +161,7 @@ _ROOMS = {
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("Summary", "report"),
     "report.spectrum": ("spectrum_figure",),
-    "scan": ("ScanStore", "open_scan", "run_scan", "scan"),
+    "scan": ("ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),
     "sdm.darkfield": ("dark_field", "order_field"),
     "sdm.dictionary": ("sdm_dictionary",),
