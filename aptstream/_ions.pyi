@@ -43,7 +43,8 @@ def scatter(
 ) -> None: ...
 def cells(
     row: npt.NDArray[np.uint32],
-    corner: npt.NDArray[np.float64],
+    origin: npt.NDArray[np.float64],
+    low: npt.NDArray[np.float64],
     key: npt.NDArray[np.uint16],
     count: npt.NDArray[np.uint32],
 ) -> int: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,16 +35,21 @@ def kept_or_sent(out: str, stages: StageDisplay) -> Iterator[Path]:
     from aptstream.cloud.publish import check_target, publish
     from aptstream.cloud.store import open_store
     from aptstream.io.folder import is_url
+    from aptstream.io.replace import discard
 
     if not is_url(out):
         yield Path(out)
         return
     check_target(out)
-    with tempfile.TemporaryDirectory(prefix="aptstream-") as folder:
-        made = Path(folder, "points.zarr")
-        yield made
-        stages.begin("copy")
-        publish(open_store(made), out, progress=stages)
+    # The same place for the same URL: so an ingest that was stopped goes on there.
+    folder = Path(tempfile.gettempdir(), f"aptstream-{hashlib.sha256(out.encode()).hexdigest()[:16]}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    made = folder / "points.zarr"
+    discard(made)  # what was complete and could not be sent is made again
+    yield made
+    stages.begin("copy")
+    publish(open_store(made), out, progress=stages)
+    discard(folder)
 
 
 @verb

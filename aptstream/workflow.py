@@ -17,6 +17,7 @@ from aptstream.grid import compare_with_truth, find
 from aptstream.grid.answer import Cut
 from aptstream.io import read_ranges
 from aptstream.io.digest import file_sha256
+from aptstream.io.folder import local_path
 from aptstream.io.ions import open_ions
 from aptstream.io.lease import building_of
 from aptstream.io.replace import discard
@@ -153,6 +154,7 @@ def output_folder(path: Path) -> Iterator[Path]:
     StoreError
         If something stands there, or it cannot be made.
     """
+    local_path(path)
     if path.exists() and not path.is_dir():
         raise StoreError(f"The output folder {path} is a file: give another name with --out. Nothing was changed.")
     try:

@@ -116,7 +116,7 @@ RANGES = {
         b"------------------- Al Li\n. 26.8000 27.2000 1 0\n. 6.9000 7.2000 0 1\n",
         b"2 1\nAl\nAl 0.2 0.8 1\nO\nO 1 0 0\n--- Al O\n. 42.8 43.2 1 1\n--- polyatomic extension\n1\nAlO\nAlO 1 1 0\n",
     ],
-    "env": [b"# ENV\n2 2\nAl 0 0 1 0.01\nLi 1 0 0 0.02\nAl 26.8 27.2 0 1 0\nLi 6.9 7.2 0 1 0\n"],
+    "env": [b"Rev_2.0\n2 2\nAl 0 0 1\nLi 1 0 0\nAl 26.8 27.2 16.6 1\nLi 6.9 7.2 21 1\n"],
 }
 
 

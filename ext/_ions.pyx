@@ -120,9 +120,11 @@ cdef void scatter_rows(
 
 
 cdef Py_ssize_t cell_keys(
-    const uint32_t* row, Py_ssize_t n, Py_ssize_t width, const double* corner, uint16_t* key, uint32_t* count,
+    const uint32_t* row, Py_ssize_t n, Py_ssize_t width, const double* origin, const double* low, uint16_t* key,
+    uint32_t* count,
 ) noexcept nogil:
-    """Return the first ion that does not lie in the brick, or -1; keys behind it are not written."""
+    """Return the first ion that does not lie in the brick, or -1; keys behind it are not written. The origin of the
+    lattice is subtracted first, as in `brick_keys`: with another rounding an ion could lie in the next brick."""
     cdef Py_ssize_t i
     cdef int axis
     cdef uint32_t k
@@ -130,7 +132,7 @@ cdef Py_ssize_t cell_keys(
     for i in range(n):
         k = 0
         for axis in range(3):
-            offset = <double>as_float(row[i * width + axis]) - corner[axis]
+            offset = <double>as_float(row[i * width + axis]) - origin[axis] - low[axis]
             if not (offset >= 0 and offset < 16):
                 return i
             k = (k << 4) | <uint32_t>offset
@@ -212,11 +214,13 @@ def scatter(
         )
 
 
-def cells(const uint32_t[:, ::1] row, const double[::1] corner, uint16_t[::1] key, uint32_t[::1] count):
+def cells(
+    const uint32_t[:, ::1] row, const double[::1] origin, const double[::1] low, uint16_t[::1] key, uint32_t[::1] count,
+):
     """Write the cell of every ion of a brick and add one to its count; return the first ion outside, or -1."""
     cdef Py_ssize_t first
     with nogil:
-        first = cell_keys(&row[0, 0], row.shape[0], row.shape[1], &corner[0], &key[0], &count[0])
+        first = cell_keys(&row[0, 0], row.shape[0], row.shape[1], &origin[0], &low[0], &key[0], &count[0])
     return first
 
 

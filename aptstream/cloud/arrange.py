@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.cloud.gather import Job, reuse_memory
-from aptstream.cloud.lattice import BRICK_NM, CELLS_PER_BRICK
+from aptstream.cloud.lattice import BRICK_CELLS, CELLS_PER_BRICK
 from aptstream.cloud.manifest import Manifest
 from aptstream.cloud.ranging import apply_ranges
 from aptstream.cloud.store import array_shapes
@@ -239,8 +239,8 @@ def _sorted_bricks(
     last = int(np.searchsorted(offset, stop, side="left"))
     for number, row in what.job.log(lattice).bricks(first, last):
         brick = np.unravel_index(number, lattice.shape_bricks)
-        corner = tuple(o + BRICK_NM * float(b) for o, b in zip(lattice.origin_nm, brick, strict=True))
-        yield number, sort_brick(row, corner)
+        low_cell = tuple(BRICK_CELLS * int(b) for b in brick)
+        yield number, sort_brick(row, origin_nm=lattice.origin_nm, low_cell=low_cell)
 
 
 def _is_done(what: Arrangement, run: int, offset: npt.NDArray[np.int64]) -> bool:

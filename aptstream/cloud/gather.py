@@ -185,7 +185,7 @@ def _look(job: Job, start: int, stop: int, seen: Survey) -> Survey:
     block = job.file.read(start, stop)
     position, mass, n_rejected = block.position, block.mass_to_charge, 0
     checked = check_ions(position, mass)
-    if checked.first_bad >= 0:
+    if checked.first_bad >= 0 or not all(_is_right(column).all() for column in block.columns.values()):
         good = _good(job, block, start, stop)
         position, mass, n_rejected = position[good], mass[good], len(good) - int(good.sum())
         checked = check_ions(position, mass)
@@ -202,6 +202,14 @@ def _good(job: Job, block: IonBlock, start: int, stop: int) -> npt.NDArray[np.bo
     good: npt.NDArray[np.bool_] = np.abs(block.mass_to_charge) <= LARGEST
     for axis in range(3):
         good &= np.abs(block.position[:, axis]) <= LARGEST
+    for column in block.columns.values():
+        good &= _is_right(column)
+    return good
+
+
+def _is_right(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which numbers of a column can be right; counts can be any."""
+    good: npt.NDArray[np.bool_] = np.abs(column) <= LARGEST if column.dtype.kind == "f" else np.ones(len(column), bool)
     return good
 
 
@@ -209,9 +217,12 @@ def _gather_block(job: Job, lattice: Lattice, log: IonLog, number: int) -> int:
     start, stop = job.rows_of(number)
     block = job.file.read(start, stop)
     columns: list[npt.NDArray[Any]] = [np.asarray(block.columns[name], COLUMNS[name]) for name in job.file.columns]
+    mass = block.mass_to_charge
+    for column in block.columns.values():
+        mass = np.where(_is_right(column), mass, np.float32(np.nan))  # which belongs nowhere
     ions = bin_ions(
         block.position,
-        block.mass_to_charge,
+        mass,
         columns,
         origin_nm=lattice.origin_nm,
         shape_bricks=lattice.shape_bricks,

@@ -164,7 +164,8 @@ def _plan(file: IonFile, table: RangeTable, on_bad: OnBad, identity: Mapping[str
 def _identity(file: IonFile) -> dict[str, Any]:
     """Tell a source from others, and from itself after it was written to."""
     found = (file.path / "zarr.json" if file.kind == KIND else file.path).stat()
-    return {"path": str(file.path.resolve()), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
+    times = {"mtime_ns": found.st_mtime_ns, "ctime_ns": found.st_ctime_ns}  # the second cannot be set back
+    return {"path": str(file.path.resolve()), "size": found.st_size, "inode": found.st_ino, **times}
 
 
 @contextmanager

@@ -257,15 +257,17 @@ class SortedBrick:
     cell_offset: npt.NDArray[np.uint32]
 
 
-def sort_brick(row: npt.NDArray[np.uint32], corner_nm: tuple[float, ...]) -> SortedBrick:
+def sort_brick(row: npt.NDArray[np.uint32], *, origin_nm: tuple[float, ...], low_cell: tuple[int, ...]) -> SortedBrick:
     """Sort the ions of a brick by 1 nm cell, those of a cell as they came.
 
     Parameters
     ----------
     row : ndarray of uint32, (n, 4 + n_columns)
         The bits of x, y, z, m/q and further columns.
-    corner_nm : tuple of float
-        Low corner of the brick in nm, whole numbers.
+    origin_nm : tuple of float
+        Low corner of the lattice in nm, whole numbers.
+    low_cell : tuple of int
+        First cell of the brick along x, y, z.
 
     Returns
     -------
@@ -279,7 +281,7 @@ def sort_brick(row: npt.NDArray[np.uint32], corner_nm: tuple[float, ...]) -> Sor
     Examples
     --------
     >>> row = np.array([[0.5, 0, 9, 27], [0.5, 0, 1, 7]], "f4").view("u4")
-    >>> sort_brick(row, (0, 0, 0)).mass_to_charge
+    >>> sort_brick(row, origin_nm=(0, 0, 0), low_cell=(0, 0, 0)).mass_to_charge
     array([ 7., 27.], dtype=float32)
     """
     if row.ndim != 2 or row.shape[1] < 4 or row.dtype != np.uint32 or len(row) > _NOWHERE:
@@ -290,10 +292,10 @@ def sort_brick(row: npt.NDArray[np.uint32], corner_nm: tuple[float, ...]) -> Sor
     if n:
         row = np.ascontiguousarray(row)
         key, count = np.empty(n, np.uint16), np.zeros(CELLS_PER_BRICK, np.uint32)
-        first = _ions.cells(row, np.array(corner_nm, np.float64), key, count)
+        first = _ions.cells(row, np.array(origin_nm, np.float64), np.array(low_cell, np.float64), key, count)
         if first >= 0:
             raise ValueError(
-                f"Ion {first} lies at {row[first, :3].view('f4')} nm, outside the brick at {corner_nm} nm."
+                f"Ion {first} lies at {row[first, :3].view('f4')} nm, outside the brick of cell {low_cell}."
             )
         np.cumsum(count, out=cell_offset[1:])
         _ions.arrange(row, key, cell_offset[:-1].copy(), position.view("u4"), mass.view("u4"), further)

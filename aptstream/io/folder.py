@@ -78,6 +78,37 @@ def is_url(address: str | PathLike[str]) -> bool:
     return isinstance(address, str) and "://" in address
 
 
+def local_path(path: str | PathLike[str]) -> Path:
+    """Return a path on this disk, or refuse a URL.
+
+    Parameters
+    ----------
+    path : path
+        Where something is to be written that cannot be written elsewhere.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    StoreError
+        If it is a URL, also one that was made a path, such as ``s3:/bucket``.
+
+    Examples
+    --------
+    >>> local_path("R5096").name
+    'R5096'
+    """
+    found = Path(path)
+    if is_url(str(path)) or (found.parts and found.parts[0].endswith(":")):
+        raise StoreError(
+            f"{path} is a URL: scans and reports are written on this disk only. Give the path of a local folder; point "
+            f"stores can be sent elsewhere with aptstream copy."
+        )
+    return found
+
+
 def folder_of(address: str | PathLike[str] | Folder) -> Folder:
     """Find the folder at an address; nothing is read yet.
 

@@ -50,10 +50,13 @@ def write_rows(folder: Path, name: str, start: int, values: npt.NDArray[Any]) ->
         raise ValueError(
             f"Rows {start} to {stop} of {values.dtype} are no whole shards of {rows} rows of {array.dtype}."
         )
-    array[start:stop] = values
     others = ".0" * (values.ndim - 1)
-    for shard in range(start // rows, -(-stop // rows)):
-        sync(folder / name / f"c.{shard}{others}")
+    files = [folder / name / f"c.{shard}{others}" for shard in range(start // rows, -(-stop // rows))]
+    for file in files:  # Zarr reads what stands there before it writes the last shard, damaged or not
+        file.unlink(missing_ok=True)
+    array[start:stop] = values
+    for file in files:
+        sync(file)
 
 
 def stored_rows(folder: Path, name: str, start: int, stop: int) -> npt.NDArray[Any] | None:

@@ -7,6 +7,7 @@ so that damage can be found, and repaired task by task.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
@@ -87,6 +88,12 @@ def load_plan(folder: Path) -> tuple[ScanPlan, str]:
         raise StoreError(f"The plan {folder / PLAN} is damaged ({error}). Start the scan anew with --fresh.") from error
 
 
+def identity(plan: ScanPlan) -> str:
+    """Hash what makes a plan the same wherever it is carried out."""
+    content = {name: value for name, value in asdict(plan).items() if name not in _PLACES}
+    return hashlib.sha256(canonical_json({"version": __version__, **content})).hexdigest()
+
+
 def plan_digest(folder: Path) -> str:
     """Return the SHA-256 of the plan of a scan that is being made; empty where there is none."""
     try:
@@ -141,7 +148,7 @@ def mark_done(folder: Path, plan: ScanPlan, index: Cell) -> None:
     files = chunk_files(folder, plan, index)
     for path in (*files, *{file.parent for file in files}):
         sync(path)
-    mark = {"sha256": task_digest(folder, plan, index)}
+    mark = {"plan": identity(plan), "sha256": task_digest(folder, plan, index)}
     with replacing(folder / MARKS / _name(index)) as stream:
         stream.write(canonical_json(mark))
 
@@ -163,20 +170,27 @@ def done_tasks(folder: Path, plan: ScanPlan) -> Iterator[tuple[Cell, bool]]:
     whole : bool
         Whether its chunks are as the mark says.
     """
-    marks = folder / MARKS
     for index in plan.indices():
-        file = marks / _name(index)
-        if file.is_file() and not file.is_symlink():
-            try:
-                content = json.loads(file.read_bytes()[:1000])
-                promised = content["sha256"] if isinstance(content, dict) else None
-            except (ValueError, LookupError, OSError):
-                promised = None
+        if _is_file(folder / MARKS / _name(index)):
+            promised = _promised(folder, plan, index)
             yield index, promised is not None and promised == _digest_or_none(folder, plan, index)
 
 
+def _promised(folder: Path, plan: ScanPlan, index: Cell) -> str | None:
+    """Read the digest of a mark; nothing if the mark is damaged, or of another question."""
+    try:
+        content = json.loads((folder / MARKS / _name(index)).read_bytes()[:1000])
+        return str(content["sha256"]) if content["plan"] == identity(plan) else None
+    except (ValueError, LookupError, TypeError, RecursionError, OSError):
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
 def close_ledger(folder: Path, plan: ScanPlan) -> None:
-    """Write the digests of all tasks into one file, and remove plan, marks and what interrupted writers left.
+    """Write the digests of all tasks into one file: with it the scan is complete.
 
     Parameters
     ----------
@@ -188,15 +202,26 @@ def close_ledger(folder: Path, plan: ScanPlan) -> None:
     Raises
     ------
     StoreError
-        If the chunks of a task are missing or damaged.
+        If the chunks of a task are missing, damaged, or not what its mark says.
     """
-    digests = {_name(index): task_digest(folder, plan, index) for index in plan.indices()}
+    digests = {}
+    for index in plan.indices():
+        digests[_name(index)] = task_digest(folder, plan, index)
+        if digests[_name(index)] != _promised(folder, plan, index):
+            raise StoreError(
+                f"Task {_name(index)} of {folder} is not as it was written: its chunks have another digest than its "
+                f"mark. Does another program write there? Run the same command again: it does that task anew."
+            )
     with replacing(folder / TASKS) as stream:
         stream.write(canonical_json(sealed({"task_cells": list(plan.task_cells), "sha256": digests})))
-    for file in (*(folder / MARKS).iterdir(), *folder.rglob("*.partial")):
-        file.unlink()
-    (folder / MARKS).rmdir()
-    (folder / PLAN).unlink()
+
+
+def tidy(folder: Path) -> None:
+    """Remove from a complete scan what its making needed, and what interrupted writers left."""
+    for file in (*(folder / MARKS).glob("*"), *folder.rglob("*.partial"), folder / PLAN):
+        file.unlink(missing_ok=True)
+    if (folder / MARKS).is_dir():
+        (folder / MARKS).rmdir()
 
 
 def task_cells_of(folder: Path) -> Cell:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aptstream.errors import StoreError, WorkerError
+from aptstream.io.lease import LEASE
 from aptstream.io.replace import discard
 from aptstream.scan.costs import count_workers
 from aptstream.scan.ledger import load_plan, mark_done, plan_digest
@@ -57,23 +58,30 @@ def run_task(folder: str, digest: str, index: Cell) -> None:
     """
     plan = _plan(folder, digest)
     scores = score_brick(plan, plan.task(index))
-    group = Path(folder, "zarr.json")
+    group, lease = Path(folder, "zarr.json"), Path(folder, LEASE)
     try:
+        _require_plan(folder, digest)
         write_scores(folder, plan.task(index).low, scores)
+        _require_plan(folder, digest)
         mark_done(Path(folder), plan, index)
     except Exception:
-        if group.exists():
+        if group.exists() or lease.exists():
             raise
-    if not group.exists():  # the scan was given up meanwhile: nobody waits for this task
+    if not group.exists() and not lease.exists():  # the scan was given up meanwhile: nobody waits for this task
         discard(Path(folder))  # which may just have brought a part of its folder back
 
 
 @functools.lru_cache(2)
 def _plan(folder: str, digest: str) -> ScanPlan:
     """Read the plan once in every process."""
+    _require_plan(folder, digest)
+    return load_plan(Path(folder))[0]
+
+
+def _require_plan(folder: str, digest: str) -> None:
+    """See that the scan is still the one that the task belongs to."""
     if plan_digest(Path(folder)) != digest:
         raise StoreError(f"The scan in {folder} was begun anew meanwhile. Nothing is to be done.")
-    return load_plan(Path(folder))[0]
 
 
 def outcomes(folder: Path, digest: str, pending: Sequence[Cell], client: Client | None) -> Iterator[Outcome]:

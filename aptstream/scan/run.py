@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from aptstream import __version__
 from aptstream.cloud.store import PointStore
 from aptstream.errors import AptstreamError, StoreError, WorkerError
+from aptstream.io.folder import local_path
 from aptstream.io.lease import LEASE, building_of, leased
 from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
@@ -28,6 +29,7 @@ from aptstream.scan.costs import count_workers, require_memory, worker_memory
 from aptstream.scan.ledger import (
     MARKS,
     PLAN,
+    TASKS,
     close_ledger,
     damaged_tasks,
     done_tasks,
@@ -35,10 +37,11 @@ from aptstream.scan.ledger import (
     require_same,
     save_plan,
     task_cells_of,
+    tidy,
 )
 from aptstream.scan.outcomes import Outcome, outcomes
 from aptstream.scan.plan import Cell, ScanPlan, load_of_plan, plan_scan
-from aptstream.scan.results import ScanStore, chunk_files, create_scan, open_scan, restore_metadata
+from aptstream.scan.results import FIELD, ScanStore, chunk_files, create_scan, open_scan, restore_metadata
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -91,7 +94,7 @@ def run_scan(
     PlanError, RangingError, ModelError
         As `plan_scan`.
     """
-    target = Path(out)
+    target = local_path(out)
     plan = plan_scan(store, model, roles, n_workers=count_workers(client), worker_bytes=worker_memory(client))
     if target.exists() or target.is_symlink():
         return _finished(target, plan)
@@ -102,8 +105,7 @@ def run_scan(
             _carry_out(folder, plan, pending, client, progress)
             close_ledger(folder, plan)
             open_scan(folder)
-            folder.rename(target)
-            (target / LEASE).unlink(missing_ok=True)
+            _publish(folder, target)
         finally:
             _drop_if_nothing_is_done(folder)
     return open_scan(target)
@@ -125,6 +127,7 @@ def discard_scan(out: str | PathLike[str]) -> None:
     folder = building_of(Path(out))
     if folder.exists():
         with leased(folder):
+            _require_ours(folder)
             _empty(folder)
         discard(folder)
 
@@ -182,9 +185,27 @@ def repair_scan(
                     f"The damaged parts of {folder} were done again, but came out otherwise than they were written: "
                     "found other digests, expected those of then. Another processor or library? Scan anew."
                 )
-            close_ledger(folder, plan)
+        tidy(folder)
     open_scan(folder)
     return len(damaged)
+
+
+def _publish(folder: Path, target: Path) -> None:
+    """Give a complete scan its name, then remove what its making needed; what fails leaves it to be gone on with."""
+    if target.exists() or target.is_symlink():
+        raise StoreError(
+            f"Something has appeared at {target} meanwhile. The scan is complete in {folder}: make way, and run the "
+            f"same command again to give it its name."
+        )
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise StoreError(
+            f"The scan cannot get its name {target}: {error.strerror}. It is complete in {folder}: run the same "
+            f"command again when the way is free."
+        ) from error
+    (target / LEASE).unlink(missing_ok=True)
+    tidy(target)
 
 
 def _finished(target: Path, plan: ScanPlan) -> ScanStore:
@@ -217,6 +238,7 @@ def _plan_of(scan: ScanStore, plan: ScanPlan) -> ScanPlan:
 def _begin(folder: Path, plan: ScanPlan, store: PointStore) -> tuple[ScanPlan, list[Cell]]:
     """Lay the arrays out, or take up what was begun; return the plan and what is to be done."""
     if not (folder / PLAN).is_file():
+        _require_ours(folder)
         _empty(folder)
         create_scan(folder, plan, store.origin_nm)
         (folder / MARKS).mkdir()
@@ -317,9 +339,25 @@ def _where(plan: ScanPlan, index: Cell) -> str:
 def _drop_if_nothing_is_done(folder: Path) -> None:
     """Remove a folder without any mark: nothing is lost with it."""
     marks = folder / MARKS
-    if folder.exists() and not (marks.is_dir() and any(marks.iterdir())):
+    if folder.exists() and not (marks.is_dir() and any(marks.iterdir())) and not _foreign(folder):
         (folder / "zarr.json").unlink(missing_ok=True)  # first: it tells tasks that still run that the scan is over
         discard(folder)
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse to clear a folder that something else than a scan is being made in."""
+    foreign = _foreign(folder)
+    if foreign:
+        raise StoreError(
+            f"{folder} holds {foreign[0]}, which no scan has put there: is a point store being made under this name? "
+            f"Give the scan another name with --out, or remove that folder."
+        )
+
+
+def _foreign(folder: Path) -> list[str]:
+    """Name what no scan makes."""
+    known = ("zarr.json", PLAN, MARKS, TASKS, LEASE, FIELD)
+    return [path.name for path in folder.iterdir() if path.name not in known and path.name[:2] not in ("p_", "n_")]
 
 
 def _empty(folder: Path) -> None:

@@ -19,9 +19,11 @@ from aptstream.cloud.store import array_shapes
 from aptstream.errors import FileFormatError, RangingError, StoreError
 from aptstream.io import digest, write_pos, write_rrng
 from aptstream.io.arrays import CheckedArray, create_array
+from aptstream.io.epos import EPOS
 from aptstream.io.ions import COLUMNS, IonBlock, IonFile
 from aptstream.io.shards import stored_rows, write_rows
 from aptstream.points import Range, RangeTable
+from aptstream.regions import Box
 
 # The package shows the function under the name of its module.
 module = sys.modules["aptstream.cloud.ingest"]
@@ -353,3 +355,24 @@ def test_only_whole_shards_are_written(tmp_path):
     assert stored_rows(tmp_path, "a", 0, 10).tolist() == 10 * [0]
     (tmp_path / "a" / "c.0").write_bytes(b"x")
     assert stored_rows(tmp_path, "a", 0, 4) is None
+
+
+def test_an_ion_a_hair_below_a_brick_is_stored(tmp_path):
+    write_pos(tmp_path / "a.pos", [[-16, 0, 0], [-1e-30, 0, 0], [0, 0, 0]], [27, 27, 27])
+    store = ingest(tmp_path / "a.pos", ranges=TABLE, out=tmp_path / "a.zarr")
+    assert store.n_ions == 3
+    store.verify()
+    assert len(store.query(Box((-17, -1, -1), (1, 1, 1)))) == 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 2e6])
+def test_columns_that_cannot_be_right_are_refused_or_left_out(value, tmp_path):
+    records = np.ones(5, EPOS)
+    records["mass_to_charge"], records["x"], records["tof_ns"][3] = 27, np.arange(5), value
+    (tmp_path / "a.epos").write_bytes(records.tobytes())
+    with pytest.raises(FileFormatError, match="tof_ns of ion 3"):
+        ingest(tmp_path / "a.epos", ranges=TABLE, out=tmp_path / "a.zarr")
+    store = ingest(tmp_path / "a.epos", ranges=TABLE, out=tmp_path / "a.zarr", on_bad="skip")
+    assert (store.n_ions, store.attrs["n_rejected"], store.attrs["n_read"]) == (4, 1, 5)
+    assert store.read((0, 0, 0), store.shape_cells).position[:, 0].tolist() == [0, 1, 2, 4]
+    store.verify()

@@ -87,8 +87,9 @@ def test_two_sorts_equal_one_stable_lexsort(n, extent, n_columns, seed):
     np.testing.assert_array_equal(np.diff(binned.offset), np.bincount(key // 4096, minlength=np.prod(bricks)))
     at = 0
     for number in range(np.prod(bricks)):
-        corner = tuple(origin + 16.0 * np.array(np.unravel_index(number, bricks)))
-        brick = sort_brick(binned.row[binned.offset[number] : binned.offset[number + 1]], corner)
+        low_cell = tuple(16 * int(b) for b in np.unravel_index(number, bricks))
+        row = binned.row[binned.offset[number] : binned.offset[number + 1]]
+        brick = sort_brick(row, origin_nm=tuple(origin), low_cell=low_cell)
         rows = order[at : at + len(brick.position)]
         np.testing.assert_array_equal(brick.position, position[rows])
         np.testing.assert_array_equal(brick.mass_to_charge, mass[rows])
@@ -121,6 +122,6 @@ def test_the_sorts_refuse_what_does_not_fit():
     for outside in (-0.5, 16.0, np.nan):
         row[1, 2] = outside
         with pytest.raises(ValueError, match="Ion 1 lies"):
-            sort_brick(row.view("u4"), (0, 0, 0))
+            sort_brick(row.view("u4"), origin_nm=(0, 0, 0), low_cell=(0, 0, 0))
     with pytest.raises(ValueError, match="at least four words"):
-        sort_brick(np.zeros((2, 3), "u4"), (0, 0, 0))
+        sort_brick(np.zeros((2, 3), "u4"), origin_nm=(0, 0, 0), low_cell=(0, 0, 0))

@@ -363,3 +363,97 @@ def test_tasks_carry_addresses_only(specimen_store, model, roles, tmp_path):
     plan = plan_scan(specimen_store, model, roles)
     assert len(pickle.dumps((outcomes.run_task, (str(tmp_path), "0" * 64, (1, 2, 3))))) < 1000
     assert plan.task((0, 0, 0)).low == (0, 0, 0)
+
+
+def test_a_scan_that_cannot_get_its_name_is_kept_and_gets_it_later(ask, tmp_path, specimen_scan, monkeypatch):
+    target = tmp_path / "scan.zarr"
+
+    def in_the_way(n):
+        if n == N_TASKS:
+            target.mkdir()
+            (target / "precious").touch()
+
+    with monkeypatch.context() as patch:
+        count_tasks(patch, in_the_way)
+        with pytest.raises(StoreError, match=r"appeared at .*scan\.zarr meanwhile.*same command again"):
+            ask()
+    shutil.rmtree(target)
+    judged = count_tasks(monkeypatch, lambda _: None)
+    assert ask().digest() == specimen_scan.digest()
+    assert judged == []
+
+
+@pytest.mark.parametrize("step", ["open_scan", "_publish", "tidy"])
+def test_a_kill_at_the_very_end_loses_nothing(step, ask, specimen_scan, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(run, step, lambda *_: stop(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ask()
+    judged = count_tasks(monkeypatch, lambda _: None)
+    assert ask().digest() == specimen_scan.digest()
+    assert judged == []
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.zarr"]
+
+
+def test_a_late_task_of_another_question_writes_nothing(stopped, ask, specimen_scan, monkeypatch):
+    digest = ledger.plan_digest(stopped)
+    plan, _ = ledger.load_plan(stopped)
+    score = outcomes.score_brick
+
+    def begun_anew(*args):
+        found = score(*args)
+        ledger.save_plan(stopped, replace(plan, roles=Roles(("Al",), ("Li",))))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outcomes, "score_brick", begun_anew)
+        with pytest.raises(StoreError, match="begun anew"):
+            outcomes.run_task(str(stopped), digest, (1, 1, 1))
+    assert not ledger.chunk_files(stopped, plan, (1, 1, 1))[0].exists()
+
+
+def test_a_mark_of_another_question_is_not_believed(stopped, ask, specimen_scan, monkeypatch):
+    mark = mark_of(stopped, 0)
+    mark.write_text(mark.read_text().replace('"plan":"', '"plan":"0'))
+    judged = count_tasks(monkeypatch, lambda _: None)
+    assert ask().digest() == specimen_scan.digest()
+    assert len(judged) == N_TASKS - 2
+
+
+def test_chunks_that_change_under_the_scan_are_noticed(ask, tmp_path, monkeypatch):
+    folder = building_of(tmp_path / "scan.zarr")
+
+    def exchange(n):
+        if n == N_TASKS:
+            shutil.copy(folder / "p_2nm" / "c.0.0.0", folder / "p_2nm" / "c.0.1.0")
+
+    with monkeypatch.context() as patch:
+        count_tasks(patch, exchange)
+        with pytest.raises(StoreError, match="another digest than its mark"):
+            ask()
+
+
+def test_a_store_that_is_being_made_under_the_same_name_is_left_alone(ask, tmp_path):
+    other = building_of(tmp_path / "scan.zarr") / "0123456789abcdef"
+    other.mkdir(parents=True)
+    (other / "log").write_text("precious")
+    for act in (ask, lambda: discard_scan(tmp_path / "scan.zarr")):
+        with pytest.raises(StoreError, match=r"holds 0123456789abcdef, which no scan"):
+            act()
+    assert (other / "log").read_text() == "precious"
+
+
+def test_a_scan_is_not_written_to_a_url(specimen_store, model, roles, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in ("s3://bucket/scan.zarr", Path("s3:/bucket/scan.zarr")):
+        with pytest.raises(StoreError, match="on this disk only"):
+            run_scan(specimen_store, model, roles, out=out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_interrupted_repair_left_is_cleared(finished, specimen_store, model):
+    (finished / ledger.MARKS).mkdir()
+    (finished / ledger.MARKS / "0.0.0").touch()
+    (finished / ledger.PLAN).write_text("{}")
+    assert repair_scan(finished, specimen_store, model) == 0
+    assert not {ledger.PLAN, ledger.MARKS} & {path.name for path in finished.iterdir()}
