@@ -171,9 +171,7 @@ def test_a_scan_over_tls_is_the_same_and_nothing_listens_beyond_this_machine(
     tls = named(ours, "--tls-ca", "--tls-cert", "--tls-key")
     with worker() as first, worker() as second:
         ended = scan_on(specimen_store, tmp_path / "scan.zarr", "--scheduler", scheduler[0], *tls)
-        family = [psutil.Process(p.pid) for p in (scheduler[1], first, second)]
-        family += [child for p in family for child in p.children(recursive=True)]
-        listening = {c.laddr.ip for p in family for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        listening = set().union(*(listeners(p.pid) for p in (scheduler[1], first, second)))
     assert ended.returncode == 0, ended.stderr
     assert open_scan(tmp_path / "scan.zarr").digest() == specimen_scan.digest()
     assert listening == {"127.0.0.1"}
@@ -260,3 +258,41 @@ def test_a_worker_whose_time_is_up_and_that_comes_again_changes_nothing(
         )
     assert len(set().union(*seen)) > 1
     assert scan.digest() == specimen_scan.digest()
+
+
+@pytest.mark.cluster
+def test_a_default_run_listens_on_this_machine_only_from_its_begin_to_its_end(specimen_files, tmp_path):
+    question = (
+        "--ranges",
+        str(specimen_files.rrng),
+        "--host",
+        "Al",
+        "--solute",
+        "Li,Mg",
+        "--out",
+        str(tmp_path / "run"),
+    )
+    words = [sys.executable, "-m", "aptstream.cli", "run", str(specimen_files.pos), *question]
+    with (tmp_path / "log").open("xb") as log:
+        run = subprocess.Popen(words, cwd=tmp_path, env=SURROUNDINGS, stdout=log, stderr=log)
+        listening = set()
+        while run.poll() is None:
+            listening |= listeners(run.pid)
+            time.sleep(0.1)
+    assert run.returncode == 0, (tmp_path / "log").read_text()
+    assert listening == {"127.0.0.1"}
+
+
+def listeners(pid: int) -> set[str]:
+    """Name the addresses on which a process and all that it started listen."""
+    found = set()
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return found
+    for member in family:
+        try:
+            found |= {c.laddr.ip for c in member.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        except psutil.NoSuchProcess:
+            continue
+    return found
