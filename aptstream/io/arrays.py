@@ -220,9 +220,14 @@ class CheckedArray:
     def keys(self, start: int, stop: int) -> Iterator[str]:
         """Name the files that hold rows `start` to `stop` - 1."""
         first, last = start // self._shard[0], (stop - 1) // self._shard[0]
-        others = (range(-(-n // edge)) for n, edge in zip(self.shape[1:], self._shard[1:], strict=True))
-        for index in itertools.product(range(first, last + 1), *others):
-            yield "c." + ".".join(map(str, index))
+        others = [-(-n // edge) for n, edge in zip(self.shape[1:], self._shard[1:], strict=True)]
+        each = math.prod(others)
+        for number in range(first * each, (last + 1) * each):  # one by one: a shape may promise more than memory holds
+            index, rest = list[int](), number
+            for n in reversed(others):
+                rest, i = divmod(rest, n)
+                index.append(i)
+            yield "c." + ".".join(map(str, (rest, *reversed(index))))
 
     def _read_file(self, key: str, start: int, stop: int | None) -> bytes:
         """Read a part of a chunk file for Zarr; a negative start counts from its end."""

@@ -92,7 +92,7 @@ def unsealed(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
     content = {name: value for name, value in attributes.items() if name != _SEAL}
     try:
         return content if attributes.get(_SEAL) == _sha256(content) else None
-    except ValueError:  # NaN or an infinite number, which we never write
+    except (ValueError, RecursionError):  # NaN, an infinite number or a thousand levels, which we never write
         return None
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from aptstream import __version__
+from aptstream.cloud.lattice import BRICK_CELLS
 from aptstream.errors import ResumeError, StoreError
 from aptstream.io.digest import canonical_json, content_digest
 from aptstream.io.replace import replacing, sync
@@ -24,7 +25,7 @@ from aptstream.io.seal import sealed, unsealed
 from aptstream.model.modelfile import parse_crystal
 from aptstream.model.predict import choose_runtime
 from aptstream.points import Roles
-from aptstream.scan.plan import Cell, ScanPlan
+from aptstream.scan.plan import TASK_BRICKS, Cell, ScanPlan
 from aptstream.scan.results import chunk_files, parse_planes, read_task
 
 PLAN, MARKS, TASKS = "plan.json", "done", "tasks.json"
@@ -76,15 +77,16 @@ def load_plan(folder: Path) -> tuple[ScanPlan, str]:
     content = _load(folder / PLAN)
     try:
         values: dict[str, Any] = {field.name: content[field.name] for field in fields(ScanPlan)}
+        if not all(isinstance(values[name], str) for name in (*_PLACES, "store_digest", "model_digest")):
+            raise ValueError("paths or digests are no texts")
         values["roles"] = Roles(*(tuple(map(str, content["roles"][role])) for role in ("host", "solute")))
         values["crystal"], values["planes"] = parse_crystal(content["crystal"]), parse_planes(content["planes"])
-        for name in ("shape", "task_cells"):
-            values[name] = _cell(content[name], at_least=1)
+        values["shape"], values["task_cells"] = _cell(content["shape"]), _task_cells(content["task_cells"])
         values["edges"] = tuple(int(edge) for edge in content["edges"])
         values["field_halo"] = int(content["field_halo"])
         values["runtime"] = choose_runtime(str(content["runtime"]))
         return ScanPlan(**values), str(content["version"])
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise StoreError(f"The plan {folder / PLAN} is damaged ({error}). Start the scan anew with --fresh.") from error
 
 
@@ -97,8 +99,8 @@ def identity(plan: ScanPlan) -> str:
 def plan_digest(folder: Path) -> str:
     """Return the SHA-256 of the plan of a scan that is being made; empty where there is none."""
     try:
-        return str(json.loads((folder / PLAN).read_bytes())["manifest_sha256"])
-    except (OSError, ValueError, LookupError, TypeError):
+        return str(json.loads(_read(folder / PLAN))["manifest_sha256"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return ""
 
 
@@ -179,7 +181,8 @@ def done_tasks(folder: Path, plan: ScanPlan) -> Iterator[tuple[Cell, bool]]:
 def _promised(folder: Path, plan: ScanPlan, index: Cell) -> str | None:
     """Read the digest of a mark; nothing if the mark is damaged, or of another question."""
     try:
-        content = json.loads((folder / MARKS / _name(index)).read_bytes()[:1000])
+        with (folder / MARKS / _name(index)).open("rb") as stream:
+            content = json.loads(stream.read(1000))
         return str(content["sha256"]) if content["plan"] == identity(plan) else None
     except (ValueError, LookupError, TypeError, RecursionError, OSError):
         return None
@@ -234,8 +237,8 @@ def task_cells_of(folder: Path) -> Cell:
     """
     content = _load(folder / TASKS)
     try:
-        return _cell(content["task_cells"], at_least=1)
-    except (LookupError, TypeError, ValueError) as error:
+        return _task_cells(content["task_cells"])
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise StoreError(f"{folder / TASKS} is damaged ({error}). Scan again.") from error
 
 
@@ -261,7 +264,8 @@ def damaged_tasks(folder: Path, plan: ScanPlan) -> list[Cell]:
     promised = _load(folder / TASKS).get("sha256")
     if not isinstance(promised, dict):
         raise StoreError(f"{folder / TASKS} is damaged: it holds no digests. Scan again.")
-    return [index for index in plan.indices() if promised.get(_name(index)) != _digest_or_none(folder, plan, index)]
+    found = ((index, _digest_or_none(folder, plan, index)) for index in plan.indices())
+    return [index for index, digest in found if digest is None or promised.get(_name(index)) != digest]
 
 
 def task_digest(folder: Path, plan: ScanPlan, index: Cell) -> str:
@@ -285,9 +289,7 @@ def _digest_or_none(folder: Path, plan: ScanPlan, index: Cell) -> str | None:
 def _load(file: Path) -> dict[str, Any]:
     """Read a sealed JSON file."""
     try:
-        with file.open("rb") as stream:
-            data = stream.read(_LARGEST_FILE + 1)
-        content = json.loads(data) if len(data) <= _LARGEST_FILE else None
+        content = json.loads(_read(file))
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{file} cannot be read ({error}). Start the scan anew with --fresh.") from error
     found = unsealed(content) if isinstance(content, dict) else None
@@ -296,15 +298,34 @@ def _load(file: Path) -> dict[str, Any]:
     return found
 
 
+def _read(file: Path) -> bytes:
+    """Read a file of the scan's own: no link, no device or pipe, and no more than it can hold."""
+    if file.is_symlink() or not file.is_file():
+        raise FileNotFoundError("it is missing, or no file of its own")
+    with file.open("rb") as stream:
+        data = stream.read(_LARGEST_FILE + 1)
+    if len(data) > _LARGEST_FILE:
+        raise ValueError("it is larger than 64 MiB")
+    return data
+
+
 def _name(index: Iterable[int]) -> str:
     return ".".join(map(str, index))
 
 
-def _cell(values: Any, at_least: int) -> Cell:
+def _cell(values: Any) -> Cell:
     x, y, z = (int(v) for v in values)
-    if min(x, y, z) < at_least or max(x, y, z) > np.iinfo(np.int32).max:
-        raise ValueError(f"found {values}")
+    if min(x, y, z) < 1 or max(x, y, z) > np.iinfo(np.int32).max:
+        raise ValueError(f"found {_short(values)}")
     return x, y, z
+
+
+def _task_cells(values: Any) -> Cell:
+    """Return the edges of a task from a file, if the planner can have made them: they are memory."""
+    edges = _cell(values)
+    if any(edge % BRICK_CELLS or edge > BRICK_CELLS * max(TASK_BRICKS) for edge in edges):
+        raise ValueError(f"found tasks of {edges} cells, expected multiples of {BRICK_CELLS}")
+    return edges
 
 
 def _short(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import tempfile
 from dataclasses import asdict
 from os import PathLike
@@ -18,8 +19,10 @@ from aptstream.cloud.verify import verify_arrays
 from aptstream.errors import StoreError
 from aptstream.io.arrays import READ_ERRORS, CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
+from aptstream.io.folder import LocalFolder
 from aptstream.io.replace import replacing
 from aptstream.io.seal import load_sealed, sealed
+from aptstream.io.shards import require_chunk
 from aptstream.model.modelfile import parse_crystal
 from aptstream.points import Roles
 from aptstream.progress import Progress, silent
@@ -95,19 +98,28 @@ def restore_metadata(folder: Path, plan: ScanPlan, origin_nm: Triple) -> None:
         What it was created from.
     origin_nm : tuple of float
         Low corner of cell [0, 0, 0] in nm.
+
+    Raises
+    ------
+    StoreError
+        If a symbolic link stands where the scan's own files and folders should: what it leads to is not ours to write.
     """
+    for path in folder.iterdir():
+        if path.is_symlink():
+            raise damaged(folder, f"a symbolic link stands in place of {path.name}", "files and folders of its own")
     with tempfile.TemporaryDirectory() as fresh:
         create_scan(Path(fresh), plan, origin_nm)
         for right in Path(fresh).glob("*/zarr.json"):
             name = right.parent.name
             (folder / name).mkdir(exist_ok=True)
+            content = right.read_bytes()
             try:
-                same = (folder / name / "zarr.json").read_bytes() == right.read_bytes()
+                same = LocalFolder(folder).read(f"{name}/zarr.json", 0, len(content) + 1) == content
             except OSError:
                 same = False
             if not same:
                 with replacing(folder / name / "zarr.json") as stream:
-                    stream.write(right.read_bytes())
+                    stream.write(content)
 
 
 def write_scores(folder: str, low: Cell, scores: BrickScores) -> None:
@@ -191,6 +203,7 @@ def read_task(folder: Path, plan: ScanPlan, index: Cell) -> dict[str, npt.NDArra
             raise damaged(folder, f"array '{name}' has lost its chunk file {file.name}, or its end", "all of them")
         try:
             array: Any = zarr.open_array(str(file.parent), mode="r", zarr_format=3)
+            require_chunk(file, math.prod(array.chunks) * array.dtype.itemsize)
             found[name] = np.asarray(array[x, :, y, z] if name == FIELD else array[x, y, z])
         except READ_ERRORS as error:
             raise damaged(folder, f"array '{name}' is damaged in its chunk {file.name} ({error})", "whole") from error
