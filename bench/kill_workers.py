@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +60,21 @@ def scan(points: Path, model: str, out: Path, killer: Killer | None = None) -> S
 
 
 class Killer:
-    """Kills one worker after another until it is stopped, at moments that a seed gives.
+    """Kills some workers one after another, at moments that a seed gives.
 
     Parameters
     ----------
     rng : numpy.random.Generator
         Source of the moments.
+    seconds : float
+        Within which they lie.
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, seconds: float) -> None:
         self.killed: list[int] = []
         self._rng, self._over = rng, threading.Event()
+        # Few: while most of the time a new worker is being started, no scan would end.
+        self._waits_s = np.diff(np.sort(rng.uniform(0, seconds, rng.integers(1, 6))), prepend=0.0)
 
     def start(self, client: Any) -> None:
         """Begin, in a thread."""
@@ -82,12 +87,14 @@ class Killer:
         self._thread.join()
 
     def _kill(self, client: Any) -> None:
-        while not self._over.wait(self._rng.uniform(0.2, 6)):
-            nannies = list(client.cluster.workers.values())
-            pid = nannies[self._rng.integers(len(nannies))].pid
-            if pid is not None:  # else it is just being started
-                os.kill(pid, signal.SIGKILL)
-                self.killed.append(pid)
+        for wait_s in self._waits_s:
+            if self._over.wait(wait_s):
+                return
+            running = [nanny.pid for nanny in list(client.cluster.workers.values()) if nanny.pid is not None]
+            if running:  # else all are just being started
+                self.killed.append(int(self._rng.choice(running)))
+                with suppress(ProcessLookupError):
+                    os.kill(self.killed[-1], signal.SIGKILL)
 
 
 def kill_all(points: Path, model: str, out: Path, after_s: float) -> int:
@@ -107,7 +114,7 @@ def one_seed(seed: int, folder: Path, points: Path, model: str, wanted: tuple[st
     """Disturb two scans; print what happened, and tell whether both ended with the same bytes."""
     rng, (digest, seconds) = np.random.default_rng(seed), wanted
     workers, client = folder / f"workers{seed}.zarr", folder / f"client{seed}.zarr"
-    killer, begin = Killer(rng), time.perf_counter()
+    killer, begin = Killer(rng, seconds), time.perf_counter()
     digests = [scan(points, model, workers, killer).digest()]
     middle = time.perf_counter()
     done = kill_all(points, model, client, rng.uniform(0.2, 1) * seconds)
