@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 ALLOWED_FAILURES = 20
 #: How long a scheduler may take to answer, and workers to come, in s.
 PATIENCE_S = 30
+#: How a local cluster treats its workers. Dask would never replace one that was not back within 15 s, as on a machine
+#: with much other work, and a scan would wait for ever.
+_LASTING = {
+    "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+    "distributed.deploy.lost-worker-timeout": "365d",
+}
 
 
 @dataclass(frozen=True)
@@ -104,17 +110,19 @@ def local_client(n_workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}), _children_ignore_interrupts():
-        cluster = LocalCluster(
-            n_workers=n_workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            silence_logs=logging.ERROR,
-        )
-    with cluster, Client(cluster, set_as_default=False) as client:
-        yield client
+    with dask.config.set(_LASTING):
+        with _children_ignore_interrupts():
+            cluster = LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else two runs want the same port
+                silence_logs=logging.ERROR,
+            )
+        with cluster, Client(cluster, set_as_default=False) as client:
+            yield client
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 
@@ -19,6 +20,7 @@ HEIGHT_NM = 0.01
 LARGEST_TILT_DEG = 3.4
 #: Tilt is searched in tiles of so many columns on an edge, over so many degrees, in steps of so many.
 TILT_SEARCH = ((5, 3.5, 0.25), (10, 0.4, 0.05))
+_BLOCK = 1 << 17  # ions at a time
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def fit_planes(
     (0.3, 1)
     """
     role = roles.of(cloud.species_names)[cloud.species]
-    position = cloud.position[role != NEITHER].astype(np.float64)
+    position = cloud.position[role != NEITHER]
     if not len(position):
         raise PlanError("The period cannot be fitted: there is no ion of host or solute.")
     if not np.isfinite(position).all():
@@ -118,8 +120,7 @@ def fit_planes(
     columns = _columns(position)
     spacing = _fit_spacing(columns, period_nm / doubling, stretch)
     slope = _fit_slope(columns, spacing)
-    position[:, 2] -= position[:, :2] @ np.array(slope)
-    period = doubling * _fit_spacing(_columns(position), spacing, 0.004)
+    period = doubling * _fit_spacing(_columns(position, slope), spacing, 0.004)
     # Rounded, because the last bits of a product of matrices depend on the processor and its threads.
     return Planes(round(period, 7), (round(slope[0], 7), round(slope[1], 7)))
 
@@ -146,15 +147,25 @@ class _Columns:
         return (self.count @ np.cos(phase)) + 1j * (self.count @ np.sin(phase))
 
 
-def _columns(position: npt.NDArray[np.float64]) -> _Columns:
-    """Sort ions into columns by their height."""
-    place = (position - position.min(axis=0)) / COLUMN_NM
-    column = np.floor(place).astype(np.int64)
-    shape = tuple(int(n) for n in column.max(axis=0) + 1)
+def _columns(position: npt.NDArray[np.float32], slope: tuple[float, float] = (0.0, 0.0)) -> _Columns:
+    """Sort ions into columns by their height above planes of a slope; some at a time, which bounds the memory."""
+
+    def level() -> Iterator[npt.NDArray[np.float64]]:
+        for start in range(0, len(position), _BLOCK):
+            block = position[start : start + _BLOCK].astype(np.float64)
+            block[:, 2] -= block[:, :2] @ np.array(slope)
+            yield block
+
+    ends = np.array([(block.min(axis=0), block.max(axis=0)) for block in level()])
+    low, high = ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)
+    shape = tuple(int(n) for n in np.floor((high - low) / COLUMN_NM) + 1)
     n_heights = round(COLUMN_NM[2] / HEIGHT_NM)
-    height = np.minimum(((place[:, 2] - column[:, 2]) * n_heights).astype(np.int64), n_heights - 1)
-    flat = np.ravel_multi_index(tuple(column.T), shape) * n_heights + height
-    count = np.bincount(flat, minlength=int(np.prod(shape)) * n_heights).astype(np.float64)
+    count = np.zeros(int(np.prod(shape)) * n_heights)
+    for block in level():
+        place = (block - low) / COLUMN_NM
+        column = np.floor(place).astype(np.int64)
+        height = np.minimum(((place[:, 2] - column[:, 2]) * n_heights).astype(np.int64), n_heights - 1)
+        np.add.at(count, np.ravel_multi_index(tuple(column.T), shape) * n_heights + height, 1.0)
     return _Columns(count.reshape(-1, n_heights), shape)
 
 

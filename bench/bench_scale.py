@@ -1,0 +1,283 @@
+"""How time and memory grow with the specimen: simulate, ingest, scan and find, each in a process of its own.
+
+    OMP_NUM_THREADS=1 python bench/bench_scale.py [--millions 1 4 16] [--largest] [--folder F] [--model order]
+    OMP_NUM_THREADS=1 python bench/bench_scale.py --plan-only        a plan for 1 G ions, which are not there
+    OMP_NUM_THREADS=1 python bench/bench_scale.py --tasks 100000     memory of scheduler and client over many tasks
+    OMP_NUM_THREADS=1 python bench/bench_scale.py --workers 2        so many workers against one
+
+Prints one JSON object a line. Memory is the largest resident set of the stage's process (VmHWM). Beside what a scan
+took stands what its plan said (`aptstream.scan.costs`). A folder needs 60 bytes an ion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+import aptstream
+from aptstream.cloud import ingest, open_store
+from aptstream.cloud.lattice import Lattice
+from aptstream.cloud.store import PointStore
+from aptstream.cluster import local_client
+from aptstream.grid import find
+from aptstream.model.modelfile import load_model
+from aptstream.points import PointCloud, Roles
+from aptstream.scan import open_scan, outcomes, run_scan
+from aptstream.scan.costs import count_workers, worker_memory
+from aptstream.scan.ledger import save_plan
+from aptstream.scan.plan import load_of_plan, plan_scan
+from aptstream.scan.results import create_scan
+from aptstream.simulate import Settings, draw_particles, plan_specimen, write_specimen
+
+ROLES = Roles(("Al",), ("Li", "Mg"))
+#: Detected ions in a nm³ of the simulated alloy.
+DENSITY = 33.1
+STAGES = ("simulate", "ingest", "scan", "find")
+
+
+def peak_mib() -> float:
+    """Largest resident set of this process since it began, in MiB; that of its parent is not in it, as in ru_maxrss."""
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+
+
+def resident_mib() -> float:
+    """Resident set of this process now, in MiB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def show(name: str, **figures: Any) -> None:
+    """Print one line."""
+    print(json.dumps({"name": name} | {k: _short(v) for k, v in figures.items()}), flush=True)
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def simulate(folder: Path, millions: float, _: str) -> dict[str, Any]:
+    """Write a specimen as wide as it is deep."""
+    edge = (millions * 1e6 / DENSITY) ** (1 / 3)
+    rng, settings = np.random.default_rng(1), Settings(size_nm=(edge, edge, edge))
+    particles = draw_particles(rng, settings.size_nm, volume_fraction=0.08)
+    write_specimen(plan_specimen(rng, particles, settings), folder)
+    return {"particles": len(particles)}
+
+
+def take_in(folder: Path, _millions: float, _: str) -> dict[str, Any]:
+    """Make the point store."""
+    store = ingest(folder / "specimen.pos", ranges=folder / "specimen.rrng", out=folder / "points.zarr")
+    return {"ions": store.n_ions}
+
+
+def scan(folder: Path, _millions: float, model_name: str) -> dict[str, Any]:
+    """Judge all cubes in this process; tell what the plan said too."""
+    ends = [time.process_time()]
+    store, model = open_store(folder / "points.zarr"), load_model(model_name)
+    plan = plan_scan(store, model, ROLES, worker_bytes=worker_memory(None))
+    load = load_of_plan(plan, store)
+    ends.append(time.process_time())
+    run_scan(store, model, ROLES, out=folder / "scan.zarr", progress=lambda *_: ends.append(time.process_time()))
+    tasks = np.diff(ends[1:])
+    tasks[0] -= ends[1] - ends[0]  # it was planned once more
+    return {
+        "plan_seconds": ends[1] - ends[0],
+        "tasks": len(tasks),
+        "task_cells": plan.task_cells,
+        "task_seconds": float(np.median(tasks)),
+        "longest_task_seconds": float(tasks.max()),
+        "predicted_task_seconds": load.seconds,
+        "predicted_mib": load.n_bytes / 2**20,
+        "planes_visible": plan.planes.visible,
+    }
+
+
+def find_particles(folder: Path, _millions: float, model_name: str) -> dict[str, Any]:
+    """Find the particles of the scan."""
+    answer = find(open_scan(folder / "scan.zarr"), open_store(folder / "points.zarr"), load_model(model_name))
+    return {"found": len(answer.found)}
+
+
+JOBS: dict[str, Callable[[Path, float, str], dict[str, Any]]] = {
+    "simulate": simulate,
+    "ingest": take_in,
+    "scan": scan,
+    "find": find_particles,
+}
+
+
+def measure(stage: str, folder: Path, millions: float, model: str) -> dict[str, Any]:
+    """Run one stage in this process."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = JOBS[stage](folder, millions, model)
+    seconds = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    return {**seconds, "peak_mib": peak_mib(), **found}
+
+
+def apart(stage: str, folder: Path, millions: float, model: str) -> dict[str, Any]:
+    """Run one stage in a process of its own."""
+    command = [sys.executable, __file__, "--stage", stage, "--folder", str(folder), "--millions", str(millions)]
+    ended = subprocess.run([*command, "--model", model], check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def grow(folder: Path, sizes: list[float], model: str) -> None:
+    """Run all stages on specimens of some sizes, and fit the exponents of growth."""
+    rows: list[dict[str, dict[str, Any]]] = []
+    for millions in sizes:
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            rows.append({})
+            for stage in STAGES:
+                rows[-1][stage] = apart(stage, Path(name), millions, model)
+                show(f"scale.{stage}", millions=millions, **rows[-1][stage])
+    if len(sizes) < 2:
+        return
+    ions = [row["ingest"]["ions"] for row in rows]
+    for stage in (*STAGES, "all"):
+        cpu = [sum(row[s]["cpu_seconds"] for s in (STAGES[1:] if stage == "all" else [stage])) for row in rows]
+        steps = np.diff(np.log(cpu)) / np.diff(np.log(ions))
+        fitted = float(np.polyfit(np.log(ions), np.log(cpu), 1)[0])
+        show(f"scale.exponent_of_{stage}", value=fitted, steps=[_short(float(step)) for step in steps], asked=1.05)
+
+
+class Billion:
+    """All that a plan asks a point store of 1 G ions for; ions are drawn where they are read."""
+
+    def __init__(self) -> None:
+        self.lattice = Lattice((0.0, 0.0, 0.0), (240, 240, 525))
+        self.shape_cells, self.origin_nm = self.lattice.shape_cells, self.lattice.origin_nm
+        bricks = np.ndindex(self.lattice.shape_bricks)
+        self.counts = np.array([DENSITY * prod(self.lattice.brick_shape(b).tolist()) for b in bricks], np.int64)
+        self.n_ions, self.address = int(self.counts.sum()), "/simulated/points.zarr"
+        self.attrs, self.species_names = {"content_digest": "0" * 64}, ("unranged", "Al", "Li", "Mg")
+
+    def brick_counts(self) -> np.ndarray:
+        """Ions of every brick."""
+        return self.counts
+
+    def read(self, low: tuple[int, ...], high: tuple[int, ...], columns: tuple[str, ...]) -> PointCloud:
+        """Draw ions on planes normal to z, 0.2025 nm apart."""
+        low, high = self.lattice.clip(low, high)
+        rng = np.random.default_rng(low)
+        place = rng.uniform(low, high, (int(DENSITY * prod(np.subtract(high, low).tolist())), 3))
+        place[:, 2] = np.clip(
+            (place[:, 2] // 0.2025) * 0.2025 + rng.normal(0, 0.03, len(place)), low[2], high[2] - 0.01
+        )
+        species = rng.choice(np.array([1, 2, 3], np.uint8), len(place), p=[0.9, 0.08, 0.02])
+        return PointCloud(place.astype("f4"), np.zeros(len(place), "f4"), species, self.species_names)
+
+
+def plan_a_billion(model_name: str) -> None:
+    """Plan for 1 G ions, make the Dask graph and the runner's folder and list of tasks."""
+    begin, store, model = time.process_time(), cast(PointStore, Billion()), load_model(model_name)
+    plan = plan_scan(store, model, ROLES, n_workers=64, worker_bytes=2 << 30)
+    planned = time.process_time()
+    judged = aptstream.scan(store, model, ROLES)
+    graph = dict(judged.__dask_graph__())
+    n_bytes = len(pickle.dumps(graph))
+    made = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        create_scan(Path(folder), plan, (0.0, 0.0, 0.0))
+        save_plan(Path(folder), plan)
+        pending = list(plan.indices())
+    show(
+        "scale.plan_only",
+        ions=store.n_ions,
+        tasks=len(pending),
+        task_cells=plan.task_cells,
+        predicted_task_seconds=load_of_plan(plan, store).seconds,
+        plan_seconds=planned - begin,
+        graph_seconds=made - planned,
+        graph_tasks=len(graph),
+        graph_bytes_per_task=n_bytes / len(graph),
+        layout_seconds=time.process_time() - made,
+        cpu_seconds=time.process_time() - begin,
+        peak_mib=peak_mib(),
+    )
+
+
+def many_tasks(n_tasks: int) -> None:
+    """Run trivial tasks through the runner's window; scheduler and client live in this process."""
+
+    def nothing(_folder: str, _digest: str, _index: tuple[int, ...]) -> None:
+        return None
+
+    outcomes.run_task = nothing
+    with local_client(1) as client:
+        scheduler, most, begin = client.cluster.scheduler, 0, time.perf_counter()
+        pending = [(i, 0, 0) for i in range(n_tasks)]
+        for done, outcome in enumerate(outcomes.outcomes(Path(), "", pending, client), 1):
+            if outcome.error is not None:
+                raise outcome.error
+            most = max(most, len(scheduler.tasks), len(client.futures))
+            if done % max(n_tasks // 10, 1) == 0 or done == max(n_tasks // 100, 1):
+                show(
+                    "scale.many_tasks",
+                    done=done,
+                    seconds=time.perf_counter() - begin,
+                    resident_mib=resident_mib(),
+                    known_tasks_at_most=most,
+                )
+
+
+def _worker_cpu() -> float:
+    return time.process_time()
+
+
+def against_one(folder: Path, millions: float, model_name: str, n_workers: int) -> None:
+    """Scan one specimen with one worker and with more."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        here, model = Path(name), load_model(model_name)
+        for stage in STAGES[:2]:
+            apart(stage, here, millions, model_name)
+        walls, busiest = [], []
+        for n in (1, n_workers):
+            with local_client(n) as client:
+                before, begin = client.run(_worker_cpu), time.perf_counter()
+                run_scan(open_store(here / "points.zarr"), model, ROLES, out=here / f"{n}.zarr", client=client)
+                walls.append(time.perf_counter() - begin)
+                busiest.append(max(spent - before[w] for w, spent in client.run(_worker_cpu).items()))
+                workers = count_workers(client)
+            show("scale.workers", workers=workers, seconds=walls[-1], busiest_worker_cpu_seconds=busiest[-1])
+        ratios = {"wall": walls[0] / walls[1], "busiest_worker_cpu": busiest[0] / busiest[1]}
+        show("scale.speedup", millions=millions, workers=n_workers, **ratios, load_average=os.getloadavg()[0])
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--millions", type=float, nargs="+", default=[1, 4, 16], help="ions of each specimen")
+    parser.add_argument("--largest", action="store_true", help="64 M ions too")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--model", default="order")
+    parser.add_argument("--plan-only", action="store_true")
+    parser.add_argument("--tasks", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.stage:
+        print(json.dumps(measure(given.stage, given.folder, given.millions[0], given.model)))
+    elif given.plan_only:
+        plan_a_billion(given.model)
+    elif given.tasks:
+        many_tasks(given.tasks)
+    elif given.workers:
+        against_one(given.folder, given.millions[-1], given.model, given.workers)
+    else:
+        grow(given.folder, given.millions + [64.0] * given.largest, given.model)
+
+
+if __name__ == "__main__":
+    main()
