@@ -114,7 +114,8 @@ RANGES = {
     "rng": [
         b"2 2\nAluminium\nAl 0.20 0.80 1.00\nLithium\nLi 1.00 0.00 0.00\n"
         b"------------------- Al Li\n. 26.8000 27.2000 1 0\n. 6.9000 7.2000 0 1\n",
-        b"2 1\nAl\nAl 0.2 0.8 1\nO\nO 1 0 0\n--- Al O\n. 42.8 43.2 1 1\n--- polyatomic extension\n1\nAlO\nAlO 1 1 0\n",
+        b"2 2\nAluminium\nAl 0.2 1 1\nHydrogen\nH 0.8 0.8 0\n----- Al H\n. 13.40 13.90 1 0\n. 13.95 14.10 1 1\n\n"
+        b"--- polyatomic extension\n1 1\nAlH\nAlH 1.00 0.00 0.50\n----- AlH\n. 13.95 14.10 1\n",
     ],
     "env": [b"Rev_2.0\n2 2\nAl 0 0 1\nLi 1 0 0\nAl 26.8 27.2 16.6 1\nLi 6.9 7.2 21 1\n"],
 }

@@ -332,3 +332,22 @@ def test_it_travels():
     again = pickle.loads(pickle.dumps(PointTree(position)))
     check(again, position, Sphere((6, 6, 6), 2))
     assert repr(again) == "<PointTree of 20000 ions>"
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_the_upper_faces_of_an_oriented_box_are_open(axis):
+    position = np.zeros((3, 3))
+    position[:, axis] = (-1, 0, 1)
+    for frame in (np.eye(3), np.eye(3)[[1, 2, 0]]):
+        region = OrientedBox((0, 0, 0), frame, (2, 2, 2))
+        for tree in (PointTree(position), PointTree(np.tile(position, (20, 1)))):
+            assert set(tree.query(region) % 3) == {0, 1}
+            assert tree.count(region) == 2 * len(tree) // 3
+
+
+def test_pairs_just_beyond_a_radius_do_not_count():
+    near = np.zeros((40, 3))
+    far = near + np.array([1.001, 0, 0])
+    tree = PointTree(np.concatenate([near, far]))
+    within = 2 * (40 * 39 // 2)
+    np.testing.assert_array_equal(tree.pair_counts([1.0, 1.002]), [within, within + 40 * 40])
