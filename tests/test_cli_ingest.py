@@ -82,7 +82,7 @@ def test_ctrl_c_says_how_to_go_on(files):
     os.killpg(run.pid, signal.SIGINT)
     _, stderr = run.communicate()
     assert run.returncode == 130, stderr
-    assert "the same command goes on from there" in stderr
+    assert "interrupted: what was done is kept. To go on: " in stderr
     assert "Traceback" not in stderr
     assert not (files / "a.zarr").exists()
     assert call(*words).exit_code == 0

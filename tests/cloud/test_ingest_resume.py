@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
@@ -267,10 +266,10 @@ print(status.read_text().split("VmHWM:")[1].split()[0] if status.exists() else 0
 
 def start(source, out, limit=0):
     """Ingest in a process of its own, with the real sizes of parts."""
-    root = str(Path(__file__).parents[2])
     command = [sys.executable, "-c", SCRIPT, str(source), str(out), str(limit)]
-    environment = {**os.environ, "PYTHONPATH": root}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    # Not in the checkout: its aptstream/ has no compiled modules.
+    folder = Path(out).parent
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
 
 
 def done(process):

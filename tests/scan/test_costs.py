@@ -58,7 +58,11 @@ def test_a_task_takes_no_more_memory_than_its_plan_says(name, large_store, roles
         load = replace(load, n_read=read, has_field=plan.field_halo > 0)
         (tmp_path / "plan").write_bytes(pickle.dumps(plan))
         ended = subprocess.run(
-            [sys.executable, "-c", SCORE, str(tmp_path / "plan")], check=True, capture_output=True, text=True
+            [sys.executable, "-c", SCORE, str(tmp_path / "plan")],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,  # not the checkout: its aptstream/ has no compiled modules
         )
         peaks.append(int(ended.stdout))
         assert peaks[-1] <= load.n_bytes, cells

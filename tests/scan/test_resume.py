@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,35 +249,42 @@ def test_links_in_place_of_chunks_and_marks_are_not_followed(stopped, tmp_path, 
     assert len(judged) == N_TASKS - 2
 
 
-def hold(folder, ready, done):
-    from aptstream.io.lease import leased
+HOLD = """
+import sys
+from pathlib import Path
+from aptstream.io.lease import leased
+with leased(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
-    with leased(Path(folder)):
-        ready.set()
-        done.wait(60)
+
+@pytest.fixture
+def holder(stopped, tmp_path):
+    """Another process that holds the lease until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(stopped)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,  # not the checkout: its aptstream/ has no compiled modules
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
 
 
-def test_a_second_run_on_one_output_is_refused_and_the_first_one_named(stopped, ask, specimen_scan):
-    context = multiprocessing.get_context("spawn")
-    ready, done = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(str(stopped), ready, done))
-    other.start()
-    assert ready.wait(60)
-    with pytest.raises(StoreError, match=rf"Another run is writing .*process {other.pid} on"):
+def test_a_second_run_on_one_output_is_refused_and_the_first_one_named(holder, ask, specimen_scan):
+    with pytest.raises(StoreError, match=rf"Another run is writing .*process {holder.pid} on"):
         ask()
-    done.set()
-    other.join()
+    holder.communicate()
     assert ask().digest() == specimen_scan.digest()
 
 
-def test_the_lease_of_a_killed_process_is_free(stopped, ask, specimen_scan):
-    context = multiprocessing.get_context("spawn")
-    ready, done = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(str(stopped), ready, done))
-    other.start()
-    assert ready.wait(60)
-    os.kill(other.pid, signal.SIGKILL)
-    other.join()
+def test_the_lease_of_a_killed_process_is_free(holder, ask, specimen_scan):
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
     assert ask().digest() == specimen_scan.digest()
 
 
