@@ -112,7 +112,7 @@ def refined_scan(specimen_store, refined_model, roles, tmp_path_factory):
 @pytest.fixture(scope="session")
 def s3_bucket():
     """URL of a bucket on a real S3 server of this machine, found through the environment as users do it."""
-    server_module = pytest.importorskip("moto.server", reason="moto comes with the extra 'dev' only")
+    server_module = pytest.importorskip("moto.server", reason="moto comes with the extra 's3-test' only")
     pytest.importorskip("s3fs", reason="s3fs comes with the extra 'cloud' only")
     import fsspec
 
