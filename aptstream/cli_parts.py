@@ -83,12 +83,10 @@ def in_a_folder(path: Path | None) -> Path | None:
     return path
 
 
-def _say_notes(error: BaseException) -> bool:
-    """Say what was added to an error on its way, such as how to go on; tell whether there was anything."""
-    notes: list[str] = getattr(error, "__notes__", [])
-    for note in notes:
+def _say_notes(error: BaseException) -> None:
+    """Say what was added to an error on its way, such as how to go on."""
+    for note in getattr(error, "__notes__", ()):
         stderr.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
-    return bool(notes)
 
 
 def facts(path: str | Path) -> dict[str, Any]:

@@ -72,8 +72,9 @@ def scan(
     """
     from aptstream.cloud import open_store
     from aptstream.cloud.ranging import explain_roles
+    from aptstream.cloud.workers import n_threads
     from aptstream.scan import discard_scan, run_scan
-    from aptstream.scan.costs import count_workers, worker_memory
+    from aptstream.scan.costs import worker_memory
     from aptstream.scan.plan import plan_scan
 
     elsewhere = scheduler_of(scheduler, tls_ca, tls_cert, tls_key, insecure=insecure)
@@ -87,7 +88,7 @@ def scan(
             roles = guess.roles
         with workers_for(stages, workers, elsewhere) as client:
             if dry_run:
-                n_workers, limit = count_workers(client), worker_memory(client)
+                n_workers, limit = n_threads(client), worker_memory(client)
                 plan = plan_scan(points, judges, roles, n_workers=n_workers, worker_bytes=limit)
                 stages.finish()
                 show_facts(stdout, plan_facts(plan, points, n_workers, limit))

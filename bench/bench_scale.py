@@ -30,12 +30,13 @@ import aptstream
 from aptstream.cloud import ingest, open_store
 from aptstream.cloud.lattice import Lattice
 from aptstream.cloud.store import PointStore
+from aptstream.cloud.workers import n_threads
 from aptstream.cluster import local_client
 from aptstream.grid import find
 from aptstream.model.modelfile import load_model
 from aptstream.points import PointCloud, Roles
 from aptstream.scan import open_scan, outcomes, run_scan
-from aptstream.scan.costs import count_workers, worker_memory
+from aptstream.scan.costs import worker_memory
 from aptstream.scan.ledger import save_plan
 from aptstream.scan.plan import load_of_plan, plan_scan
 from aptstream.scan.results import create_scan
@@ -249,7 +250,7 @@ def against_one(folder: Path, millions: float, model_name: str, n_workers: int) 
                 run_scan(open_store(here / "points.zarr"), model, ROLES, out=here / f"{n}.zarr", client=client)
                 walls.append(time.perf_counter() - begin)
                 busiest.append(max(spent - before[w] for w, spent in client.run(_worker_cpu).items()))
-                workers = count_workers(client)
+                workers = n_threads(client)
             show("scale.workers", workers=workers, seconds=walls[-1], busiest_worker_cpu_seconds=busiest[-1])
         ratios = {"wall": walls[0] / walls[1], "busiest_worker_cpu": busiest[0] / busiest[1]}
         show("scale.speedup", millions=millions, workers=n_workers, **ratios, load_average=os.getloadavg()[0])

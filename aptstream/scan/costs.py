@@ -134,11 +134,6 @@ def require_memory(load: Load, limit_bytes: int) -> None:
     )
 
 
-def count_workers(client: Client | None) -> int:
-    """Count the threads that share the tasks: those of all workers, or this process."""
-    return max(sum(client.nthreads().values()), 1) if client is not None else 1
-
-
 def worker_memory(client: Client | None) -> int:
     """Say how much memory a plan may use in a worker, in bytes.
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aptstream.cloud.workers import IN_FLIGHT, n_threads
 from aptstream.errors import StoreError, WorkerError
 from aptstream.io.lease import LEASE
 from aptstream.io.replace import discard
-from aptstream.scan.costs import count_workers
 from aptstream.scan.ledger import load_plan, mark_done, plan_digest
 from aptstream.scan.plan import Cell, ScanPlan
 from aptstream.scan.results import write_scores
@@ -20,9 +20,6 @@ from aptstream.scan.score import score_brick
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-
-#: Tasks in flight for every worker thread: enough to keep it busy, few enough to hold back.
-IN_FLIGHT = 3
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,7 @@ def _on_workers(folder: str, digest: str, pending: Sequence[Cell], client: Clien
         futures.add(future)
 
     try:
-        for _ in range(min(IN_FLIGHT * count_workers(client), len(waiting))):
+        for _ in range(min(IN_FLIGHT * n_threads(client), len(waiting))):
             launch()
         for future in futures:
             index = flying.pop(future)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from aptstream import __version__
 from aptstream.cloud.store import PointStore
+from aptstream.cloud.workers import n_threads
 from aptstream.errors import AptstreamError, StoreError, WorkerError
 from aptstream.io.folder import local_path
 from aptstream.io.lease import LEASE, building_of, leased
@@ -25,7 +26,7 @@ from aptstream.model.modelfile import Model
 from aptstream.model.predict import choose_runtime
 from aptstream.points import Roles
 from aptstream.progress import Progress, silent
-from aptstream.scan.costs import count_workers, require_memory, worker_memory
+from aptstream.scan.costs import require_memory, worker_memory
 from aptstream.scan.ledger import (
     MARKS,
     PLAN,
@@ -95,7 +96,7 @@ def run_scan(
         As `plan_scan`.
     """
     target = local_path(out)
-    plan = plan_scan(store, model, roles, n_workers=count_workers(client), worker_bytes=worker_memory(client))
+    plan = plan_scan(store, model, roles, n_workers=n_threads(client), worker_bytes=worker_memory(client))
     if target.exists() or target.is_symlink():
         return _finished(target, plan)
     with leased(building_of(target)) as folder:
