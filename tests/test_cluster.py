@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from aptstream.cluster import Scheduler, remote_client
+from aptstream.cloud.workers import run_tasks
+from aptstream.cluster import Scheduler, local_client, remote_client
 from aptstream.errors import WorkerError
 from aptstream.scan import open_scan, run_scan
 from aptstream.scan import plan as planning
@@ -67,6 +68,17 @@ def test_tls_asks_for_all_its_files(files):
     files[1].unlink()
     with pytest.raises(WorkerError, match=r"no file .*node\.pem"):
         Scheduler("tls://10.0.0.7:8786", *files)
+
+
+@pytest.mark.cluster
+def test_a_scheduler_of_ours_keeps_nothing_of_the_tasks_that_are_done():
+    with local_client(1) as client:
+        for done in run_tasks(pow, [(i, 2) for i in range(20)], client):
+            assert done >= 0
+        scheduler = client.cluster.scheduler
+        spans = list(scheduler.extensions["spans"].spans.values())
+        assert spans  # else the memory is somewhere else now: bench_scale.py --tasks shows whether there is any
+        assert all(not span.metadata for span in spans)
 
 
 # Real processes
