@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +18,7 @@ from aptstream.io import read_ranges
 from aptstream.io.digest import file_sha256
 from aptstream.io.folder import local_path
 from aptstream.io.ions import open_ions
-from aptstream.io.lease import building_of
+from aptstream.io.lease import LEASE, building_of, leased
 from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
 from aptstream.points import Roles
@@ -138,7 +137,9 @@ def check_question(question: Question) -> None:
 
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
-    """Make an output folder, or take up that of a run that was stopped; an empty one is removed again.
+    """Make an output folder, or take up that of a run that was stopped, for this process alone.
+
+    One that is still empty at the end is removed again.
 
     Parameters
     ----------
@@ -152,31 +153,42 @@ def output_folder(path: Path) -> Iterator[Path]:
     Raises
     ------
     StoreError
-        If something stands there, or it cannot be made.
+        If something stands there, another run is writing it, or it cannot be made.
     """
     local_path(path)
     if path.exists() and not path.is_dir():
         raise StoreError(f"The output folder {path} is a file: give another name with --out. Nothing was changed.")
-    try:
-        if path.exists() and any(path.iterdir()) and not is_unfinished(path):
+    made = not path.exists()
+    with ExitStack() as held:
+        try:
+            _require_free(path)
+            path.mkdir(parents=True, exist_ok=True)
+            held.callback(_remove_if_empty, path if made else None)
+            held.enter_context(leased(path))
+            _require_free(path)  # another run may just have ended
+        except StoreError:
+            raise
+        except OSError as error:
             raise StoreError(
-                f"The output folder {path} is in use: it holds files. Expected a new or empty folder, or one of a run "
-                f"that was stopped: give another one with --out. Nothing in it was changed."
-            )
-        made = not path.exists()
-        path.mkdir(parents=True, exist_ok=True)
-    except StoreError:
-        raise
-    except OSError as error:
-        raise StoreError(
-            f"The output folder {path} cannot be made: {error.strerror or error}. Give a path with --out where you may "
-            f"write."
-        ) from error
-    try:
+                f"The output folder {path} cannot be made: {error.strerror or error}. Give a path with --out where you "
+                f"may write."
+            ) from error
         yield path
-    finally:
-        if made and path.exists() and not any(path.iterdir()):
-            shutil.rmtree(path)
+
+
+def _require_free(path: Path) -> None:
+    """Refuse a folder that holds something else than a run that did not end."""
+    if path.exists() and any(entry.name != LEASE for entry in path.iterdir()) and not is_unfinished(path):
+        raise StoreError(
+            f"The output folder {path} is in use: it holds files. Expected a new or empty folder, or one of a run "
+            f"that was stopped: give another one with --out. Nothing in it was changed."
+        )
+
+
+def _remove_if_empty(path: Path | None) -> None:
+    """Remove a folder that this run has made and put nothing into."""
+    if path is not None and path.exists() and not any(path.iterdir()):
+        path.rmdir()
 
 
 def is_unfinished(path: Path) -> bool:
@@ -193,7 +205,7 @@ def is_unfinished(path: Path) -> bool:
     """
     names = {entry.name for entry in path.iterdir()}
     begun = {"points.zarr", building_of(path / "points.zarr").name}
-    return bool(names & begun) and "report.html" not in names and names <= {*begun, *_MADE}
+    return bool(names & begun) and "report.html" not in names and names <= {*begun, *_MADE, LEASE}
 
 
 def _ions(question: Question, target: Path, client: Client | None, stages: Stages) -> PointStore:

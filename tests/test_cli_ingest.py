@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from aptstream.cli import app
 from aptstream.errors import StoreError
 from aptstream.io import write_pos, write_rrng
+from aptstream.io.lease import LEASE
 from aptstream.points import Range, RangeTable
 from aptstream.workflow import output_folder
 
@@ -90,13 +91,36 @@ def test_ctrl_c_says_how_to_go_on(files):
     assert facts(files / "a.zarr")["sha256"] == facts(files / "b.zarr")["sha256"]
 
 
+def test_an_output_folder_in_which_a_run_was_killed_at_once_may_be_used_again(tmp_path):
+    out = tmp_path / "out"
+    with output_folder(out):
+        with pytest.raises(StoreError, match="Another run is writing"), output_folder(out):
+            pass
+        assert out.is_dir()  # not removed under the first
+    assert not out.exists()
+    out.mkdir()
+    (out / LEASE).touch()
+    with output_folder(out):
+        pass
+    assert list(out.iterdir()) == []
+
+
 def test_an_output_folder_with_a_stopped_ingest_may_be_used_again(tmp_path):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt), output_folder(out):
         (out / ".points.zarr.building").mkdir()
         raise KeyboardInterrupt
     with output_folder(out):
-        assert [path.name for path in out.iterdir()] == [".points.zarr.building"]
+        assert sorted(path.name for path in out.iterdir()) == [".points.zarr.building", LEASE]
+        with (
+            pytest.raises(StoreError, match=rf"Another run is writing .*out at this moment \(process {os.getpid()} on"),
+            output_folder(out),
+        ):
+            pass
+    assert [path.name for path in out.iterdir()] == [".points.zarr.building"]
+    (out / LEASE).write_text("of a run that was killed")
+    with output_folder(out):
+        pass
     (out / "thesis.txt").touch()
     with pytest.raises(StoreError, match="in use"), output_folder(out):
         pass

@@ -174,10 +174,10 @@ def reuse_memory() -> None:
 
 
 def changed(file: IonFile) -> FileFormatError:
-    """Make the error for a source that was written to while it was read."""
+    """Make the error for a source that was written to after it was opened."""
     return FileFormatError(
-        f"The {file.kind} file {file.path.name} changed while it was read. Expected a file that nobody writes to: "
-        f"read it again when it is complete."
+        f"The {file.kind} file {file.path.name} changed while it was read, or since it was opened. Expected a "
+        f"file that nobody writes to: open it again when it is complete."
     )
 
 

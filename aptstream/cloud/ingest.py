@@ -25,13 +25,13 @@ from aptstream.cloud.gather import Job, OnBad, Survey, changed, gather, survey
 from aptstream.cloud.lattice import Lattice
 from aptstream.cloud.manifest import Manifest, ranges_as_json, read_manifest, software
 from aptstream.cloud.store import PointStore, open_store
-from aptstream.cloud.stored import KIND, stored_ions
+from aptstream.cloud.stored import KIND, group_of, stored_ions
 from aptstream.cloud.workers import n_threads, run_tasks
 from aptstream.errors import FileFormatError, RangingError, StoreError
 from aptstream.io import digest
 from aptstream.io.digest import FileHash, canonical_json, content_digest, file_sha256
 from aptstream.io.folder import folder_of
-from aptstream.io.ions import IonFile, open_ions
+from aptstream.io.ions import IonFile, file_state, open_ions
 from aptstream.io.ranges import read_ranges
 from aptstream.io.replace import replacing, sync
 from aptstream.points import RangeTable
@@ -162,10 +162,11 @@ def _plan(file: IonFile, table: RangeTable, on_bad: OnBad, identity: Mapping[str
 
 
 def _identity(file: IonFile) -> dict[str, Any]:
-    """Tell a source from others, and from itself after it was written to."""
-    found = (file.path / "zarr.json" if file.kind == KIND else file.path).stat()
-    times = {"mtime_ns": found.st_mtime_ns, "ctime_ns": found.st_ctime_ns}  # the second cannot be set back
-    return {"path": str(file.path.resolve()), "size": found.st_size, "inode": found.st_ino, **times}
+    """Tell a source from others, if it is still what it was when it was opened."""
+    state = file_state(group_of(file.path) if file.kind == KIND else file.path)
+    if file.state is not None and file.state != state:
+        raise changed(file)
+    return {"path": str(file.path.resolve()), **state}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from aptstream.cloud.manifest import Manifest, read_manifest
 from aptstream.cloud.store import array_shapes
 from aptstream.io.arrays import CheckedArray
 from aptstream.io.folder import folder_of
-from aptstream.io.ions import IonBlock, IonFile
+from aptstream.io.ions import IonBlock, IonFile, file_state
 
 #: What such a file is called in messages.
 KIND = "point store"
@@ -33,8 +33,15 @@ def stored_ions(store: Path) -> IonFile:
     StoreError
         If there is none, or it is damaged.
     """
+    group = group_of(store)
+    state = file_state(group) if group.is_file() else None
     manifest, _ = read_manifest(folder_of(store))
-    return IonFile(store, KIND, manifest.n_ions, _ReadStore(store, manifest), manifest.columns)
+    return IonFile(store, KIND, manifest.n_ions, _ReadStore(store, manifest), manifest.columns, state=state)
+
+
+def group_of(store: Path) -> Path:
+    """Name the file of a store that is written last: with it, the store is another."""
+    return store / "zarr.json"
 
 
 @dataclass(frozen=True)

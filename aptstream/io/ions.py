@@ -6,7 +6,7 @@ A format is a function that looks at a file and returns an `IonFile`; `open_ions
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,8 @@ class IonFile:
         What the user should know, such as sections that were skipped.
     locate : callable or None
         Says where an ion stands in the file, such as ``"line 14"``; None where its number says it all.
+    state : mapping of str to int, optional
+        `file_state` of the file before it was looked at: who reads it later can tell whether it has changed.
     """
 
     path: Path
@@ -83,6 +85,7 @@ class IonFile:
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     locate: Callable[[int], str] | None = None
+    state: Mapping[str, int] | None = None
 
     def blocks(self, start: int = 0, stop: int | None = None, rows: int = BLOCK_IONS) -> Iterator[IonBlock]:
         """Read ions in blocks, so that memory does not grow with the file.
@@ -154,7 +157,26 @@ def open_ions(path: str | PathLike[str]) -> IonFile:
             f"The file {file.name} has the suffix '{file.suffix}', which is not read. "
             f"Expected one of {', '.join(formats)}: export the reconstruction as one of these, or correct the name."
         )
-    return formats[suffix](file)
+    state = file_state(file) if file.is_file() else None  # if it is none, that format says so
+    return replace(formats[suffix](file), state=state)
+
+
+def file_state(file: Path) -> dict[str, int]:
+    """Tell a file from others, and from itself after it was written to.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    Returns
+    -------
+    dict of str to int
+        Its size, number, and times; that of its last change cannot be set back.
+    """
+    found = file.stat()
+    times = {"mtime_ns": found.st_mtime_ns, "ctime_ns": found.st_ctime_ns}
+    return {"size": found.st_size, "inode": found.st_ino, **times}
 
 
 def _formats() -> dict[str, Callable[[Path], IonFile]]:

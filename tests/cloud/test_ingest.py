@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,11 +18,12 @@ from naive import stored_order
 from aptstream.cloud import ingest, open_store
 from aptstream.cloud.building import Layout
 from aptstream.cloud.store import array_shapes
+from aptstream.cloud.stored import stored_ions
 from aptstream.errors import FileFormatError, RangingError, StoreError
 from aptstream.io import digest, write_pos, write_rrng
 from aptstream.io.arrays import CheckedArray, create_array
 from aptstream.io.epos import EPOS
-from aptstream.io.ions import COLUMNS, IonBlock, IonFile
+from aptstream.io.ions import COLUMNS, IonBlock, IonFile, open_ions
 from aptstream.io.shards import stored_rows, write_rows
 from aptstream.points import Range, RangeTable
 from aptstream.regions import Box
@@ -313,6 +316,24 @@ def test_a_source_that_changes_meanwhile_is_refused(source, tmp_path, monkeypatc
             ingest(source, ranges=TABLE, out=tmp_path / "a.zarr", progress=meddle)
         assert left(tmp_path) == ["a.pos", "a.rrng"]
         record.tofile(source)
+
+
+def test_a_source_that_changed_since_it_was_opened_is_refused(source, tmp_path):
+    file = open_ions(source)
+    about, record = source.stat(), np.fromfile(source, ">f4").reshape(-1, 4)
+    record[:100].tofile(source)
+    os.utime(source, ns=(about.st_atime_ns, about.st_mtime_ns))  # shorter, and as old as before
+    with pytest.raises(FileFormatError, match=r"a\.pos changed while it was read, or since it was opened"):
+        ingest(file, ranges=TABLE, out=tmp_path / "a.zarr")
+    assert left(tmp_path) == ["a.pos", "a.rrng"]
+    assert ingest(open_ions(source), ranges=TABLE, out=tmp_path / "a.zarr").n_ions == 100
+
+    store = stored_ions(tmp_path / "a.zarr")
+    shutil.rmtree(tmp_path / "a.zarr")
+    record[:200].tofile(source)
+    ingest(source, ranges=TABLE, out=tmp_path / "a.zarr")
+    with pytest.raises(FileFormatError, match=r"point store file a\.zarr changed"):
+        ingest(store, ranges=TABLE, out=tmp_path / "b.zarr")
 
 
 def test_too_small_a_disk_is_refused_before_the_start(source, tmp_path, monkeypatch):
