@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from dask.utils import key_split
 
 from aptstream.cloud.workers import run_tasks
 from aptstream.cluster import Scheduler, local_client, remote_client
@@ -71,7 +72,8 @@ def test_tls_asks_for_all_its_files(files):
 
 
 @pytest.mark.cluster
-def test_a_scheduler_of_ours_keeps_nothing_of_the_tasks_that_are_done():
+def test_a_scheduler_of_ours_keeps_nothing_of_the_tasks_that_are_done(monkeypatch):
+    monkeypatch.setattr("aptstream.cluster.KNOWN_NAMES", 8)
     with local_client(1) as client:
         for done in run_tasks(pow, [(i, 2) for i in range(20)], client):
             assert done >= 0
@@ -79,6 +81,7 @@ def test_a_scheduler_of_ours_keeps_nothing_of_the_tasks_that_are_done():
         spans = list(scheduler.extensions["spans"].spans.values())
         assert spans  # else the memory is somewhere else now: bench_scale.py --tasks shows whether there is any
         assert all(not span.metadata for span in spans)
+        assert key_split.cache_info().currsize < 20
 
 
 # Real processes
