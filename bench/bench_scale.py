@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python bench/bench_scale.py [--millions 1 4 16] [--largest] [--folder F] [--model order]
     OMP_NUM_THREADS=1 python bench/bench_scale.py --plan-only        a plan for 1 G ions, which are not there
+    OMP_NUM_THREADS=1 python bench/bench_scale.py --maps-only        memory of find on maps of that size
     OMP_NUM_THREADS=1 python bench/bench_scale.py --tasks 100000     memory of scheduler and client over many tasks
     OMP_NUM_THREADS=1 python bench/bench_scale.py --workers 2        so many workers against one
 
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any, cast
@@ -32,14 +34,21 @@ from aptstream.cloud.lattice import Lattice
 from aptstream.cloud.store import PointStore
 from aptstream.cloud.workers import n_threads
 from aptstream.cluster import local_client
-from aptstream.grid import find
+from aptstream.crystal import Crystal
+from aptstream.grid import find, vote
+from aptstream.grid.control import PEAK_BOUNDS
+from aptstream.grid.precipitates import BoundaryRule, expected_precipitates
+from aptstream.grid.refine import refine
+from aptstream.model.gridnet import GridNet, TrainedGridNet
 from aptstream.model.modelfile import load_model
+from aptstream.model.refiner import N_FIRST, N_SECOND, Refiner
 from aptstream.points import PointCloud, Roles
-from aptstream.scan import open_scan, outcomes, run_scan
+from aptstream.scan import ScanStore, open_scan, outcomes, run_scan
 from aptstream.scan.costs import worker_memory
 from aptstream.scan.ledger import save_plan
 from aptstream.scan.plan import load_of_plan, plan_scan
 from aptstream.scan.results import create_scan
+from aptstream.sdm.darkfield import N_MAPS, OrderField
 from aptstream.simulate import Settings, draw_particles, plan_specimen, write_specimen
 
 ROLES = Roles(("Al",), ("Li", "Mg"))
@@ -209,6 +218,54 @@ def plan_a_billion(model_name: str) -> None:
     )
 
 
+class DrawnScan(ScanStore):
+    """What `find` reads of a finished scan; drawn where it is read, one cube of 5 nm in twelve full of order."""
+
+    def __init__(self, shape: tuple[int, int, int], crystal: Crystal) -> None:
+        self.shape, self.edges, self.origin_nm, self.crystal = shape, (2, 4), (0.0, 0.0, 0.0), crystal
+
+    def p(self, edge_nm: int, low: int = 0, high: int | None = None) -> np.ndarray:
+        """Draw judgements of cubes."""
+        planes = len(range(*slice(low, high).indices(self.shape[0])))
+        return np.random.default_rng((edge_nm, low)).random((planes, *self.shape[1:]), np.float32)
+
+    def field(self, low: int = 0, high: int | None = None) -> OrderField:
+        """Draw an order field."""
+        x, y, z = (slice(low, high).indices(self.shape[0])[:2], *self.shape[1:])
+        stacked = np.random.default_rng(x[0]).random((N_MAPS, x[1] - x[0], y, z), np.float32)
+        for k, plane in enumerate(range(*x)):
+            cubes = np.random.default_rng(plane // 5).random((-(-y // 5), -(-z // 5)), np.float32)
+            stacked[0, k] = cubes.repeat(5, axis=0)[:y].repeat(5, axis=1)[:, :z]
+        stacked[-4] = DENSITY
+        return OrderField.unstack(np.ascontiguousarray(stacked))
+
+
+def _seeing(channel: int, channels: int) -> TrainedGridNet:
+    """Make a net of the usual reach that calls ordered where a power of order is larger than in eleven of twelve."""
+    net = GridNet(channels, ((1, 1, 1), (3, 1, 1), (3, 1, 1), (3, 2, 1), (1, 1, 1)))
+    weights = [np.zeros(shape, np.float32) for shape in net.weight_shapes()]
+    weights[0][..., channel, 0] = 1
+    for kernel in weights[2:8:2]:
+        kernel[1, 1, 1] = 1
+    weights[8][:], weights[9][:] = 60, -60 * np.log(0.3 + 11 / 12)
+    return TrainedGridNet(net, np.zeros(channels, np.float32), np.ones(channels, np.float32), tuple(weights))
+
+
+def find_in_a_billion(model_name: str) -> None:
+    """Run all steps of `find` that hold whole maps; what is left out (control, ions) works on blocks."""
+    begin, model = time.process_time(), load_model(model_name)
+    model = replace(model, refiner=Refiner((_seeing(0, N_FIRST),), (_seeing(1, N_SECOND),)))
+    scan = DrawnScan((240, 240, 525), model.crystal)
+    votes, order = vote(scan), vote(scan, 2).mean
+    show("scale.maps_votes", peak_mib=peak_mib())
+    refined = refine(scan, model)
+    show("scale.maps_refine", peak_mib=peak_mib())
+    order = np.where(np.isfinite(order), refined.p, np.float32(np.nan))
+    found = expected_precipitates(order, BoundaryRule(peak=PEAK_BOUNDS[0]), origin_nm=votes.origin_nm)
+    seconds = time.process_time() - begin
+    show("scale.maps_only", voxels=order.size, found=len(found), cpu_seconds=seconds, peak_mib=peak_mib())
+
+
 def many_tasks(n_tasks: int) -> None:
     """Run trivial tasks through the runner's window; scheduler and client live in this process."""
 
@@ -264,6 +321,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--model", default="order")
     parser.add_argument("--plan-only", action="store_true")
+    parser.add_argument("--maps-only", action="store_true")
     parser.add_argument("--tasks", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
@@ -272,6 +330,8 @@ def main() -> None:
         print(json.dumps(measure(given.stage, given.folder, given.millions[0], given.model)))
     elif given.plan_only:
         plan_a_billion(given.model)
+    elif given.maps_only:
+        find_in_a_billion(given.model)
     elif given.tasks:
         many_tasks(given.tasks)
     elif given.workers:

@@ -13,6 +13,8 @@ from aptstream.regions import Triple
 
 FloatColumn = npt.NDArray[np.float64]
 
+#: Planes along x in which distances are computed at a time.
+SLAB = 16
 #: A particle whose order map nowhere reaches this is flagged as uncertain.
 CERTAIN = 0.8
 
@@ -203,11 +205,23 @@ def _basins(
     cores = _renumbered(cores, seen)
     if not cores.any():
         return cores, np.zeros(1)
-    distance, nearest = ndimage.distance_transform_edt(cores == 0, sampling=voxel_nm, return_indices=True)
-    basins = np.where(distance <= rule.reach_nm, cores[tuple(nearest)], 0).astype(np.int32)
+    basins = _grown(cores, rule.reach_nm, voxel_nm)
     weights = probable.ravel().astype(np.float64)
     volume: FloatColumn = np.bincount(basins.ravel(), weights, minlength=len(seen) + 1).astype(np.float64) * voxel_nm**3
     return basins, volume
+
+
+def _grown(cores: npt.NDArray[np.int32], reach_nm: float, voxel_nm: float) -> npt.NDArray[np.int32]:
+    """Give every voxel the number of the nearest core within reach: slab by slab, for distances take much memory."""
+    basins, halo = np.zeros_like(cores), int(reach_nm / voxel_nm) + 1
+    for low in range(0, len(cores), SLAB):
+        start = max(low - halo, 0)
+        slab = cores[start : low + SLAB + halo]
+        if slab.any():
+            distance, nearest = ndimage.distance_transform_edt(slab == 0, sampling=voxel_nm, return_indices=True)
+            near = np.where(distance <= reach_nm, slab[tuple(nearest)], 0)
+            basins[low : low + SLAB] = near[low - start : low - start + SLAB]
+    return basins
 
 
 def _most_probable(

@@ -95,20 +95,25 @@ def measure_signal(slabs: Iterable[OrderField], crystal: Crystal) -> SpecimenSig
         Medians and quantiles over the voxels that are filled with ions.
     """
     parts = [np.stack([f.coherence2, f.strength, f.order[3], f.solute[1], f.density])[:, f.density > 1] for f in slabs]
-    every = np.concatenate(parts, axis=1).astype(np.float64)
-    if not every.size:
+    if not any(part.size for part in parts):
         return SpecimenSignal(1e-6, MIN_COHERENCE, (0.0, 0.0), 0.0, 0.0)
-    density = float(np.median(every[4]))
-    coherence2, strength, order, solute, _ = every[:, every[4] >= FILLED * density]
-    middle = float(np.sqrt(max(np.median(coherence2), MIN_COHERENCE**2)))
-    coherence = _coherence(coherence2, middle)
-    damping = coherence ** (1 / crystal.doubling**2)
-    low, high = np.quantile(order / damping, (0.98, 0.995))
+
+    def every(number: int) -> npt.NDArray[np.float64]:  # one at a time: all of them are a fourfold of the parts
+        return np.concatenate([part[number] for part in parts]).astype(np.float64)
+
+    density = float(np.median(every(4)))
+    kept = every(4) >= FILLED * density
+    coherence2 = every(0)[kept]
+    coherence = _coherence(coherence2, float(np.sqrt(max(np.median(coherence2), MIN_COHERENCE**2))))
+    del coherence2
+    middle, damping = float(np.median(coherence)), coherence ** (1 / crystal.doubling**2)
+    del coherence
+    low, high = np.quantile(every(2)[kept] / damping, (0.98, 0.995), overwrite_input=True)
     return SpecimenSignal(
-        strength=float(np.median(strength * damping**2)),
-        coherence=float(np.median(coherence)),
+        strength=float(np.median(every(1)[kept] * damping**2, overwrite_input=True)),
+        coherence=middle,
         upper_order=(float(low), float(high)),
-        solute=float(np.median(solute)),
+        solute=float(np.median(every(3)[kept], overwrite_input=True)),
         density=density,
     )
 

@@ -140,3 +140,17 @@ def test_nothing_found_is_an_empty_table_with_columns(fill):
     assert not found.labels.any()
     for column in (found.volume_nm3, found.peak, found.uncertain, found.n_voxels, found.mean_order):
         assert column.shape == (0,)
+
+
+@pytest.mark.parametrize("slab", [1, 3, 7])
+@pytest.mark.parametrize("reach_nm", [1.0, 2.5])
+def test_particles_do_not_depend_on_the_slabs_in_which_distances_are_computed(slab, reach_nm, monkeypatch):
+    order = np.random.default_rng(slab).random((23, 17, 19), "f4") ** 4  # many neighbours at the same distance
+    rule = BoundaryRule(peak=0.6, reach_nm=reach_nm, min_volume_nm3=0.5)
+    monkeypatch.setattr("aptstream.grid.precipitates.SLAB", len(order))
+    whole = expected_precipitates(order, rule, origin_nm=(0, 0, 0))
+    monkeypatch.setattr("aptstream.grid.precipitates.SLAB", slab)
+    parts = expected_precipitates(order, rule, origin_nm=(0, 0, 0))
+    assert np.array_equal(parts.labels, whole.labels)
+    assert np.array_equal(parts.expected_nm3, whole.expected_nm3)
+    assert len(whole) > 5
