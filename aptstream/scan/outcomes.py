@@ -13,6 +13,7 @@ from aptstream.cloud.workers import IN_FLIGHT, n_threads
 from aptstream.errors import StoreError, WorkerError
 from aptstream.io.lease import LEASE
 from aptstream.io.replace import discard
+from aptstream.model.modelfile import Model, load_model
 from aptstream.scan.ledger import load_plan, mark_done, plan_digest
 from aptstream.scan.plan import Cell, ScanPlan
 from aptstream.scan.results import write_scores
@@ -79,6 +80,30 @@ def _require_plan(folder: str, digest: str) -> None:
     """See that the scan is still the one that the task belongs to."""
     if plan_digest(Path(folder)) != digest:
         raise StoreError(f"The scan in {folder} was begun anew meanwhile. Nothing is to be done.")
+
+
+def warm_up(client: Client | None, model: Model) -> list[Future[None]]:
+    """Let workers import what they need while the scan is still being planned.
+
+    Parameters
+    ----------
+    client : distributed.Client, optional
+        Whose workers; none where it is not given.
+    model : Model
+        What they will judge with.
+
+    Returns
+    -------
+    list of distributed.Future
+        One for each worker. Whoever drops them does not wait for them, nor learns whether they failed.
+    """
+    workers = [] if client is None else list(client.nthreads())
+    return [client.submit(_import, model.path, workers=[name], pure=False) for name in workers if client is not None]
+
+
+def _import(model_path: str) -> None:
+    """Load a model; all that judges is imported with this module."""
+    load_model(model_path)
 
 
 def outcomes(folder: Path, digest: str, pending: Sequence[Cell], client: Client | None) -> Iterator[Outcome]:

@@ -40,7 +40,7 @@ from aptstream.scan.ledger import (
     task_cells_of,
     tidy,
 )
-from aptstream.scan.outcomes import Outcome, outcomes
+from aptstream.scan.outcomes import Outcome, outcomes, warm_up
 from aptstream.scan.plan import Cell, ScanPlan, load_of_plan, plan_scan
 from aptstream.scan.results import FIELD, ScanStore, chunk_files, create_scan, open_scan, restore_metadata
 
@@ -96,6 +96,7 @@ def run_scan(
         As `plan_scan`.
     """
     target = local_path(out)
+    meanwhile = warm_up(client, model)
     plan = plan_scan(store, model, roles, n_workers=n_threads(client), worker_bytes=worker_memory(client))
     if target.exists() or target.is_symlink():
         return _finished(target, plan)
@@ -103,6 +104,7 @@ def run_scan(
         try:
             plan, pending = _begin(folder, plan, store)
             require_memory(load_of_plan(plan, store), worker_memory(client))
+            del meanwhile
             _carry_out(folder, plan, pending, client, progress)
             close_ledger(folder, plan)
             open_scan(folder)
@@ -290,7 +292,9 @@ def _carry_out(
     for index in pending:
         for file in chunk_files(folder, plan, index):  # Zarr reads what stands there before it writes, damaged or not
             file.unlink(missing_ok=True)
-    for outcome in outcomes(folder, save_plan(folder, plan), pending, client):
+    # The largest first: at the end, when a worker has nothing more to do, the others have little.
+    largest_first = sorted(pending, key=lambda index: -prod(plan.task(index).shape))
+    for outcome in outcomes(folder, save_plan(folder, plan), largest_first, client):
         tally.retried += outcome.retried
         if outcome.error is None:
             tally.done += 1
