@@ -8,8 +8,9 @@ here: only then can it tell where a particle ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -26,6 +27,8 @@ Real = TypeVar("Real", np.float32, np.float64)
 MAXIMA = ((2, 5), (3, 5), (3, 9))
 #: Voxels around a box that its channels depend on.
 MAXIMA_REACH = 4
+#: Channels of the first pass; the second reads the map of the first too.
+N_FIRST = 27
 #: Numbers of the specimen among the channels of a pass: the last ones.
 N_SCALARS = 4
 #: Smallest coherence of planes that is believed, and bounds of the specimen order.
@@ -178,7 +181,8 @@ def first_channels(field: OrderField, signal: SpecimenSignal, crystal: Crystal) 
     ndarray of float32, (nx, ny, nz, 27)
     """
     scalars = (np.log(signal.strength), np.log(signal.coherence), *signal.upper_order)
-    return _channels(field, debye_waller(field, signal.coherence, crystal), (-1, 3), scalars)
+    unit = debye_waller(field, signal.coherence, crystal)
+    return _channels(_maps(field, unit, (-1, 3), scalars), unit.shape, N_FIRST)
 
 
 def second_channels(
@@ -213,21 +217,26 @@ def second_channels(
     unit = debye_waller(field, signal.coherence, crystal) * np.float32(s)
     believed = np.clip(first, np.float32(1e-4), np.float32(1 - 1e-4))
     logit = np.log(believed / (1 - believed)) / 3
-    return np.concatenate([logit[..., None], _channels(field, unit, (-1.5, 3), scalars)], axis=-1)
+    return _channels(chain([logit], _maps(field, unit, (-1.5, 3), scalars)), unit.shape, N_FIRST + 1)
 
 
-def _channels(field: OrderField, unit: Floats, bounds: tuple[float, float], scalars: tuple[float, ...]) -> Floats:
+def _channels(maps: Iterable[Floats], shape: tuple[int, ...], n: int) -> Floats:
+    """Lay maps side by side, each as soon as it is made: all of them at once would take the memory twice."""
+    channels: Floats = np.empty((*shape, n), dtype=np.float32)
+    for number, values in enumerate(maps):
+        channels[..., number] = values
+    return channels
+
+
+def _maps(field: OrderField, unit: Floats, bounds: tuple[float, float], scalars: tuple[float, ...]) -> Iterator[Floats]:
     """Powers on a logarithmic scale, orders in a unit, maxima around, and numbers of the specimen."""
+    yield from (np.log(power + np.float32(0.3)) for power in field.power)
+    yield from (np.log(np.maximum(locked, 0) + np.float32(0.3)) for locked in field.locked)
+    yield from (np.clip(linear / unit, *bounds) for linear in field.linear)
     order = np.clip(field.order / unit, 0, 3)
-    maps = [
-        *np.log(field.power + np.float32(0.3)),
-        *np.log(np.maximum(field.locked, 0) + np.float32(0.3)),
-        *np.clip(field.linear / unit, *bounds),
-        *order,
-        *(maximum_filter(order[scale], edge) for scale, edge in MAXIMA),
-        *(np.full(unit.shape, np.float32(value)) for value in scalars),
-    ]
-    return np.stack(maps, axis=-1).astype(np.float32, copy=False)
+    yield from order
+    yield from (maximum_filter(order[scale], edge) for scale, edge in MAXIMA)
+    yield from (np.full(unit.shape, np.float32(value)) for value in scalars)
 
 
 def composition_channels(field: OrderField, signal: SpecimenSignal) -> Floats:

@@ -17,6 +17,7 @@ from aptstream.crystal import Crystal
 from aptstream.errors import ModelError
 from aptstream.model.channels import (
     MAXIMA_REACH,
+    N_FIRST,
     SpecimenOrder,
     SpecimenSignal,
     composition_channels,
@@ -31,8 +32,8 @@ from aptstream.sdm.darkfield import OrderField
 
 Floats = npt.NDArray[np.float32]
 
-#: Channels of the first pass, of the second, and of the second with composition.
-N_FIRST, N_SECOND, N_JOINT = 27, 28, 31
+#: Channels of the second pass, and of the second with composition.
+N_SECOND, N_JOINT = N_FIRST + 1, N_FIRST + 4
 #: Most nets of a pass.
 MAX_NETS = 16
 #: Voxels that are refined at a time, 250 bytes each, and in all threads together.
