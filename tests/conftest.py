@@ -8,10 +8,12 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+from examples import PLAIN, THOROUGH
 
 # Speed of a machine says nothing about correctness.
-hypothesis.settings.register_profile("aptstream", deadline=None)
-hypothesis.settings.load_profile("aptstream")
+hypothesis.settings.register_profile("plain", deadline=None, max_examples=PLAIN)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=THOROUGH)
+hypothesis.settings.load_profile("plain")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from naive import stored_order
 
@@ -139,7 +140,7 @@ def test_every_ion_arrives_with_its_origin(source, tmp_path):
     sizes=st.tuples(st.integers(30, 500), st.integers(20, 99), *2 * [st.integers(1, 3)], st.integers(1, 5)),
     columns=st.sets(st.sampled_from(list(COLUMNS)), max_size=3),
 )
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_store_equals_its_twin_whatever_the_parts(tmp_path_factory, n, seed, sizes, columns):
     folder = tmp_path_factory.mktemp("twin")
     file = made_file(folder, n, seed, [name for name in COLUMNS if name in columns])

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -96,7 +97,7 @@ def test_reading_keeps_the_stored_order_and_skips_what_is_not_needed(store, monk
 
 
 @given(CELLS, CELLS)
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_windows_and_gaps_do_not_change_what_is_read(store, low, high):
     import aptstream.cloud.store as module
 
@@ -226,7 +227,7 @@ def test_it_travels_as_a_path_and_serves_threads(store):
 
 
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=30), st.integers(1, 9), st.integers(1, 3))
-@settings(max_examples=20)
+@examples(20)
 def test_the_digest_does_not_see_chunks(tmp_path_factory, values, chunk_rows, shard_chunks):
     folder = tmp_path_factory.mktemp("digest")
     data = np.array([values, values], "i8").T.copy()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aptstream.crystal import Crystal
@@ -168,14 +169,14 @@ def test_a_judge_is_found_by_its_edge(small):
         small.judge(4)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1, exclude_max=True))
 def test_a_file_cut_short_is_refused(small_path, refuse, share):
     content = small_path.read_bytes()
     refuse(content[: int(share * len(content))])
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_changed_byte_is_refused_or_changes_nothing(small, small_path, tmp_path, share, change):
     content = bytearray(small_path.read_bytes())
@@ -191,7 +192,7 @@ def test_a_changed_byte_is_refused_or_changes_nothing(small, small_path, tmp_pat
         assert found.digest != load_model(small_path).digest
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_noise_is_refused(refuse, content):
     refuse(content)

@@ -9,7 +9,8 @@ import shutil
 import google_crc32c
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aptstream.errors import AptstreamError, StoreError
@@ -22,7 +23,7 @@ from aptstream.scan.plan import plan_scan
 from aptstream.workflow import Conclusion, conclude
 
 HUGE = 1 << 40
-AGAIN = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+AGAIN = examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
