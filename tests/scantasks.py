@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from aptstream.scan import ledger, outcomes
+from aptstream.scan.plan import measure_planes
+from aptstream.scan.score import score_brick
 
 #: Tasks of the thin specimen, and those of them that are done of its begun scan.
 N_TASKS, N_DONE = 4, 2
+#: The same, computed once: what a task gives and how the planes lie does not change, as test_run and test_resume show.
+SCORES, PLANES = cache(score_brick), cache(measure_planes)
 
 
 def stop(error):

@@ -6,12 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from scantasks import N_DONE, count_tasks, stop
+from scantasks import N_DONE, PLANES, SCORES, count_tasks, stop
 
 from aptstream.cloud import ingest
 from aptstream.io.lease import building_of
 from aptstream.model.modelfile import load_model
-from aptstream.scan import open_scan, repair_scan, run_scan
+from aptstream.scan import open_scan, outcomes, repair_scan, run_scan
 from aptstream.scan import plan as planning
 from aptstream.simulate import Settings, draw_particles, simulate_specimen, write_specimen
 
@@ -20,6 +20,13 @@ from aptstream.simulate import Settings, draw_particles, simulate_specimen, writ
 def small_tasks(monkeypatch):
     """Tasks of one brick, as soon as a scan is planned."""
     monkeypatch.setattr(planning, "choose_task", lambda *_: (16, 16, 16))
+
+
+@pytest.fixture
+def known_scores(monkeypatch):
+    """Tasks are judged, and planes measured, once for all tests that ask for the same."""
+    monkeypatch.setattr(outcomes, "score_brick", SCORES)
+    monkeypatch.setattr(planning, "measure_planes", PLANES)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ from aptstream.scan import plan as planning
 from aptstream.scan.plan import plan_scan
 from aptstream.workflow import Conclusion, conclude
 
+pytestmark = pytest.mark.usefixtures("known_scores")
+
 HUGE = 1 << 40
 AGAIN = examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JSON = st.recursive(

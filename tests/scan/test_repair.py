@@ -12,6 +12,8 @@ from scantasks import count_tasks, flip
 from aptstream.errors import ResumeError, StoreError
 from aptstream.scan import ledger, open_scan, outcomes
 
+pytestmark = pytest.mark.usefixtures("known_scores")
+
 
 @pytest.mark.parametrize("names", [("p_4nm", "n_ions_2nm"), ("n_ions_4nm", "p_2nm")])
 @pytest.mark.parametrize("harm", ["flipped", "truncated", "emptied", "deleted", "described otherwise"])
