@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from examples import PLAIN, THOROUGH
 hypothesis.settings.register_profile("plain", deadline=None, max_examples=PLAIN)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=THOROUGH)
 hypothesis.settings.load_profile("plain")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected out of the garbage collector's way: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -249,7 +249,7 @@ def spoil(source, rows):
 
 
 def test_ions_that_cannot_be_right_are_refused_or_counted(source, tmp_path, monkeypatch):
-    small_parts(monkeypatch, block_ions=1000)
+    small_parts(monkeypatch, block_ions=1000, chunk_rows=2000)
     good = spoil(source, [5000, 5001, 17_000, 29_999, 20_000])
     with pytest.raises(FileFormatError, match=r"x of ion 5000 .*is nan nm"):
         ingest(source, ranges=TABLE, out=tmp_path / "a.zarr")

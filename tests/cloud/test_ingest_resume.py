@@ -59,7 +59,9 @@ def expected(tmp_path_factory, _small_parts):
 def write_ions(path, n):
     rng = np.random.default_rng(4)
     sizes = [min(n - start, 1 << 20) for start in range(0, n, 1 << 20)]
-    write_pos_blocks(path, ((rng.uniform((-20, -20, -7), (20, 20, 7), (k, 3)), rng.choice([7.0, 27, 50], k)) for k in sizes))
+    write_pos_blocks(
+        path, ((rng.uniform((-20, -20, -7), (20, 20, 7), (k, 3)), rng.choice([7.0, 27, 50], k)) for k in sizes)
+    )
 
 
 def building(out):

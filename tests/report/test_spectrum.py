@@ -116,5 +116,4 @@ def test_colours_of_the_file_come_first_then_those_of_the_elements():
 
 def test_matplotlib_draws_the_same_bytes_twice():
     spectrum = spectrum_of(many())
-    for form in ("pdf", "svg"):
-        assert figure_bytes(spectrum_figure(spectrum), form) == figure_bytes(spectrum_figure(spectrum), form)
+    assert figure_bytes(spectrum_figure(spectrum), "svg") == figure_bytes(spectrum_figure(spectrum), "svg")
