@@ -68,9 +68,8 @@ def test_ctrl_c_ends_a_scan_with_a_message_and_no_half_written_scan(specimen, tm
     interrupt(*given, workers=0, python=("-c", LINGERS))
 
 
-@pytest.mark.parametrize(
-    "workers", [pytest.param(0, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.cluster)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.cluster)])
 def test_ctrl_c_ends_the_scan_of_a_long_specimen_too(workers, specimen, tmp_path):
     position, mass = read_ions(specimen / "specimen.pos")
     copies = [position + np.array([20 * i, 20 * j, 0], dtype="f4") for i in range(5) for j in range(3)]
