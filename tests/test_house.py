@@ -259,7 +259,9 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = aptstream.nonsense
 
 
-@pytest.mark.parametrize("first", ["aptstream.scan", "__import__('aptstream.scan.run')"])
+@pytest.mark.parametrize(
+    "first", ["aptstream.scan", pytest.param("__import__('aptstream.scan.run')", marks=pytest.mark.slow)]
+)
 def test_rooms_that_share_their_name_with_their_main_function_are_both(first):
     code = f"import aptstream; {first}; from aptstream import scan, report; import inspect; "
     code += "print(callable(scan), callable(report), *inspect.signature(scan).parameters, scan.open_scan.__name__)"

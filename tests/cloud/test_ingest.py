@@ -285,8 +285,8 @@ def test_columns_are_kept_unless_they_are_left_out(tmp_path):
 
 
 def test_a_store_is_ranged_anew_without_its_source(tmp_path, monkeypatch):
-    small_parts(monkeypatch)
-    file = made_file(tmp_path, 2500, 3, ("tof_ns", "det_x_mm"))
+    small_parts(monkeypatch, chunk_rows=500)
+    file = made_file(tmp_path, 5000, 3, ("tof_ns", "det_x_mm"))
     first = ingest(file, ranges=TABLE, out=tmp_path / "a.zarr")
     direct = ingest(file, ranges=OTHER, out=tmp_path / "b.zarr")
     file.path.unlink()

@@ -91,7 +91,7 @@ def finish(source, out, expected):
     assert not building(out).exists()
 
 
-@pytest.mark.parametrize("at", [1, 3, 4, 5, 8, 9, 11, N_TOLD])
+@pytest.mark.parametrize("at", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4, 5, 9, 11)), 8, N_TOLD])
 def test_an_interruption_at_any_point_is_taken_up(source, tmp_path, expected, at):
     out = tmp_path / "a.zarr"
     stopped(source, out, KeyboardInterrupt(), at)
@@ -102,14 +102,14 @@ def test_an_interruption_at_any_point_is_taken_up(source, tmp_path, expected, at
     ("where", "step", "nth"),
     [
         (IonLog, "write", 3),
-        (gather, "bin_ions", 1),
+        pytest.param(gather, "bin_ions", 1, marks=pytest.mark.slow),
         (arrange, "create_array", 1),
-        (arrange, "create_array", 3),
+        pytest.param(arrange, "create_array", 3, marks=pytest.mark.slow),
         (arrange, "write_rows", 5),
-        (arrange, "sort_brick", 5),
+        pytest.param(arrange, "sort_brick", 5, marks=pytest.mark.slow),
         (module, "complete", 1),
-        (module, "content_digest", 1),
-        (module, "_sync_tree", 1),
+        pytest.param(module, "content_digest", 1, marks=pytest.mark.slow),
+        pytest.param(module, "_sync_tree", 1, marks=pytest.mark.slow),
         (module, "_write_group", 1),
         (module, "open_store", 1),
     ],
