@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
+from examples import PLAIN, THOROUGH
 
 # Speed of a machine says nothing about correctness.
-hypothesis.settings.register_profile("aptstream", deadline=None)
-hypothesis.settings.load_profile("aptstream")
+hypothesis.settings.register_profile("plain", deadline=None, max_examples=PLAIN)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=THOROUGH)
+hypothesis.settings.load_profile("plain")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected out of the garbage collector's way: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

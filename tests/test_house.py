@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,12 @@ def room_of(path):
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
+@functools.cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports(path):
     """Imported module, and whether only inside a function; what only type checkers see does not count."""
     found = []
@@ -61,7 +68,7 @@ def imports(path):
         for child in ast.iter_child_nodes(node):
             walk(child, inside)
 
-    walk(ast.parse(path.read_text(encoding="utf-8")), False)
+    walk(tree_of(path), False)
     return found
 
 
@@ -133,7 +140,7 @@ def test_a_module_fits_on_a_few_screens(path):
 
 @by_module
 def test_everything_public_says_what_it_is(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     assert ast.get_docstring(tree), "the module has no docstring"
     bare = []
 
@@ -155,7 +162,7 @@ def test_everything_public_says_what_it_is(path):
 def test_only_the_command_line_prints(path):
     calls = [
         node.lineno
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert calls == [] or path.name == "cli.py"
@@ -163,7 +170,7 @@ def test_only_the_command_line_prints(path):
 
 @by_module
 def test_nothing_asserts_about_input_or_swallows_everything(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         assert not isinstance(node, ast.Assert), node.lineno
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, node.lineno
@@ -252,7 +259,9 @@ def test_an_unknown_name_is_an_attribute_error():
         _ = aptstream.nonsense
 
 
-@pytest.mark.parametrize("first", ["aptstream.scan", "__import__('aptstream.scan.run')"])
+@pytest.mark.parametrize(
+    "first", ["aptstream.scan", pytest.param("__import__('aptstream.scan.run')", marks=pytest.mark.slow)]
+)
 def test_rooms_that_share_their_name_with_their_main_function_are_both(first):
     code = f"import aptstream; {first}; from aptstream import scan, report; import inspect; "
     code += "print(callable(scan), callable(report), *inspect.signature(scan).parameters, scan.open_scan.__name__)"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import aptstream.cloud.store as module
@@ -51,7 +52,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(small_store, na
 
 
 @given(region=st.none() | BOXES | st.builds(Sphere, CORNERS, st.floats(0, 20)), rows=st.integers(50, 400))
-@settings(max_examples=40)
+@examples(40)
 def test_blocks_give_what_a_query_gives(small_store, region, rows):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "STREAM_ROWS", rows)

@@ -8,7 +8,8 @@ import shutil
 import google_crc32c
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from smallstore import rewrite
 
@@ -54,7 +55,7 @@ def test_it_has_many_files_and_is_whole(small_store):
 
 
 @given(data=st.data())
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_change_of_a_byte_is_detected_or_harmless(small_store, copy, data):
     file = copy / data.draw(st.sampled_from(files_of(copy)))
     content = file.read_bytes()
@@ -79,7 +80,7 @@ def test_every_bit_of_a_shard_and_of_the_manifest_counts(small_store, copy):
 
 
 @given(data=st.data())
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_cut_file_is_detected(small_store, copy, data):
     file = copy / data.draw(st.sampled_from(files_of(copy)))
     content = file.read_bytes()

@@ -6,7 +6,8 @@ import csv
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from smallstore import rewrite
 
@@ -115,7 +116,7 @@ def test_ions_of_particles(full_store, labels, tmp_path):
 
 
 @given(st.lists(st.tuples(*3 * [st.integers(0, 37)], st.integers(0, 5)), max_size=20))
-@settings(max_examples=40)
+@examples(40)
 def test_bounds_of_particles_hold_every_voxel_and_no_more(places):
     number = np.zeros((38, 38, 38), "i4")
     for x, y, z, value in places:

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from naive import stored_order
 
@@ -142,7 +143,7 @@ def test_every_ion_arrives_with_its_origin(source, tmp_path):
     sizes=st.tuples(st.integers(30, 500), st.integers(20, 99), *2 * [st.integers(1, 3)], st.integers(1, 5)),
     columns=st.sets(st.sampled_from(list(COLUMNS)), max_size=3),
 )
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_store_equals_its_twin_whatever_the_parts(tmp_path_factory, n, seed, sizes, columns):
     folder = tmp_path_factory.mktemp("twin")
     file = made_file(folder, n, seed, [name for name in COLUMNS if name in columns])
@@ -251,7 +252,7 @@ def spoil(source, rows):
 
 
 def test_ions_that_cannot_be_right_are_refused_or_counted(source, tmp_path, monkeypatch):
-    small_parts(monkeypatch, block_ions=1000)
+    small_parts(monkeypatch, block_ions=1000, chunk_rows=2000)
     good = spoil(source, [5000, 5001, 17_000, 29_999, 20_000])
     with pytest.raises(FileFormatError, match=r"x of ion 5000 .*is nan nm"):
         ingest(source, ranges=TABLE, out=tmp_path / "a.zarr")
@@ -287,7 +288,7 @@ def test_columns_are_kept_unless_they_are_left_out(tmp_path):
 
 
 def test_a_store_is_ranged_anew_without_its_source(tmp_path, monkeypatch):
-    small_parts(monkeypatch)
+    small_parts(monkeypatch, chunk_rows=500)
     file = made_file(tmp_path, 5000, 3, ("tof_ns", "det_x_mm"))
     first = ingest(file, ranges=TABLE, out=tmp_path / "a.zarr")
     direct = ingest(file, ranges=OTHER, out=tmp_path / "b.zarr")

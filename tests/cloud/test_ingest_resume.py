@@ -22,6 +22,7 @@ from aptstream.io.pos import write_pos_blocks
 from aptstream.points import Range, RangeTable
 
 module = sys.modules["aptstream.cloud.ingest"]
+REAL_LAYOUT, REAL_RUN_ROWS = module.LAYOUT, digest.RUN_ROWS
 TABLE = RangeTable((Range(26, 28, (("Al", 1),)), Range(6, 8, (("Li", 1),))))
 OTHER = RangeTable((Range(26, 28, (("Al", 1),)),))
 N = 4000
@@ -58,7 +59,9 @@ def expected(tmp_path_factory, _small_parts):
 def write_ions(path, n):
     rng = np.random.default_rng(4)
     sizes = [min(n - start, 1 << 20) for start in range(0, n, 1 << 20)]
-    write_pos_blocks(path, ((rng.uniform(-20, 20, (k, 3)), rng.choice([7.0, 27, 50], k)) for k in sizes))
+    write_pos_blocks(
+        path, ((rng.uniform((-20, -20, -7), (20, 20, 7), (k, 3)), rng.choice([7.0, 27, 50], k)) for k in sizes)
+    )
 
 
 def building(out):
@@ -83,12 +86,12 @@ def stopped(source, out, error, at, ranges=TABLE):
 
 def finish(source, out, expected):
     store = ingest(source, ranges=TABLE, out=out)
-    assert store.digest() == store.attrs["content_digest"] == expected
+    assert store.attrs["content_digest"] == expected
     store.verify()
     assert not building(out).exists()
 
 
-@pytest.mark.parametrize("at", [1, 3, 4, 5, 8, 9, 11, N_TOLD])
+@pytest.mark.parametrize("at", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4, 5, 9, 11)), 8, N_TOLD])
 def test_an_interruption_at_any_point_is_taken_up(source, tmp_path, expected, at):
     out = tmp_path / "a.zarr"
     stopped(source, out, KeyboardInterrupt(), at)
@@ -99,14 +102,14 @@ def test_an_interruption_at_any_point_is_taken_up(source, tmp_path, expected, at
     ("where", "step", "nth"),
     [
         (IonLog, "write", 3),
-        (gather, "bin_ions", 1),
+        pytest.param(gather, "bin_ions", 1, marks=pytest.mark.slow),
         (arrange, "create_array", 1),
-        (arrange, "create_array", 3),
+        pytest.param(arrange, "create_array", 3, marks=pytest.mark.slow),
         (arrange, "write_rows", 5),
-        (arrange, "sort_brick", 9),
+        pytest.param(arrange, "sort_brick", 5, marks=pytest.mark.slow),
         (module, "complete", 1),
-        (module, "content_digest", 1),
-        (module, "_sync_tree", 1),
+        pytest.param(module, "content_digest", 1, marks=pytest.mark.slow),
+        pytest.param(module, "_sync_tree", 1, marks=pytest.mark.slow),
         (module, "_write_group", 1),
         (module, "open_store", 1),
     ],
@@ -158,8 +161,8 @@ def parts_of(out):
     ("name", "place"),
     [
         ("log", 16_000),
-        ("index", 700),
-        ("cells", 16_388 * 13 + 100),
+        ("index", 200),
+        ("cells", 16_388 * 4 + 100),
         ("run-000001.json", 10),
         ("store/species/c.1", 50),
         ("store/positions/c.3.0", 200),
@@ -278,15 +281,17 @@ def done(process):
     return out.split()
 
 
-def test_a_limit_on_files_is_an_error_and_taken_up(source, tmp_path):
-    first = done(start(source, tmp_path / "b.zarr"))[0]
+def test_a_limit_on_files_is_an_error_and_taken_up(source, tmp_path, monkeypatch):
     process = start(source, tmp_path / "a.zarr", 40_000)
     _, err = process.communicate()
     assert process.returncode == 1
     assert "StoreError: The store" in err
     assert "File too large" in err
     assert "the same command goes on" in err
-    assert done(start(source, tmp_path / "a.zarr"))[0] == first
+    monkeypatch.setattr(module, "LAYOUT", REAL_LAYOUT)
+    monkeypatch.setattr(digest, "RUN_ROWS", REAL_RUN_ROWS)
+    first = ingest(source, ranges=TABLE, out=tmp_path / "b.zarr").digest()
+    finish(source, tmp_path / "a.zarr", first)
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ import shutil
 import dask.array as da
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aptstream.cloud import open_store, publish
@@ -21,7 +22,7 @@ def compute(array):
 
 
 @given(st.integers(1, 2000))
-@settings(max_examples=30)
+@examples(30)
 def test_it_holds_all_ions_in_whole_bricks(small_store, chunk_rows):
     ions = lazy_ions(small_store, chunk_rows)
     offset = small_store.index.brick_offset

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aptstream.cloud import ingest
@@ -24,7 +25,7 @@ def store_of(folder, mass):
 
 
 @given(st.lists(st.floats(0, 500, width=32), min_size=1, max_size=60), st.sampled_from([0.01, 0.05, 1, 10]))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_ion_is_counted_once(tmp_path_factory, monkeypatch, mass, bin_da):
     monkeypatch.setattr(store_module, "STREAM_ROWS", 7)
     mass = [*mass, 13.5]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aptstream.grid import compare_with_truth, find, find_precipitates
@@ -30,7 +31,7 @@ TRUTH = st.lists(st.tuples(st.floats(-2, 14), st.floats(-2, 12), st.floats(-2, 1
 
 
 @given(truth=TRUTH, seed=st.integers(0, 1000), share=st.floats(0, 1), shift=st.sampled_from([0.0, -7.0, 30.0]))
-@settings(max_examples=40)  # each looks through whole grids
+@examples(40)  # each looks through whole grids
 def test_found_and_correct_follow_their_definition(truth, seed, share, shift):
     rng = np.random.default_rng(seed)
     mask = (voxel_fraction(truth, SHAPE) > 0.5) & (rng.random(SHAPE) < share) | (rng.random(SHAPE) < 0.02)
@@ -136,7 +137,7 @@ def test_the_radius_comes_from_the_volume_that_is_given_not_from_the_voxels():
 
 
 @given(truth=TRUTH, seed=st.integers(0, 1000), share=st.floats(0, 1))
-@settings(max_examples=30)  # each draws intervals
+@examples(30)  # each draws intervals
 def test_scores_of_particles_follow_their_definition(truth, seed, share):
     rng = np.random.default_rng(seed)
     mask = (voxel_fraction(truth, SHAPE) > 0.5) & (rng.random(SHAPE) < share) | (rng.random(SHAPE) < 0.01)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aptstream.cloud import ingest
@@ -37,7 +38,7 @@ def particles(store, seed, share=0.3):
 
 
 @given(seed=st.integers(0, 2**32), share=st.sampled_from([0.02, 0.3, 0.6]))
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_counts_equal_looking_up_the_voxel_of_every_ion(store, seed, share):
     found = count_ions(particles(store, seed, share), store)
     cloud = store.read((0, 0, 0), store.shape_cells)

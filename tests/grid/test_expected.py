@@ -5,7 +5,8 @@ from __future__ import annotations
 import naive
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -38,7 +39,7 @@ def blurred_sphere(sigma, radius=3.0):
 
 
 @given(order=ORDER, rule=RULE, voxel_nm=st.sampled_from([1.0, 0.5]))
-@settings(max_examples=150)
+@examples(150)
 def test_particles_are_those_of_a_flood_fill_that_takes_its_surroundings(order, rule, voxel_nm):
     # Voxels as near to one particle as to another may go to either: they are left without probability.
     order = np.where(naive.between_particles(order, rule, voxel_nm), np.float32(0), order)
@@ -60,7 +61,7 @@ def test_particles_are_those_of_a_flood_fill_that_takes_its_surroundings(order, 
 
 
 @given(order=ORDER)
-@settings(max_examples=60)
+@examples(60)
 def test_every_probability_within_reach_is_counted_once(order):
     """With one particle or many, whatever is near belongs to one of them: volumes sum to the sum of probabilities."""
     everywhere = BoundaryRule(core=0.3, peak=0.3, reach_nm=100.0, min_volume_nm3=0.01)
@@ -73,7 +74,7 @@ def test_every_probability_within_reach_is_counted_once(order):
 
 
 @given(order=ORDER, rule=RULE)
-@settings(max_examples=60)
+@examples(60)
 def test_what_could_not_be_judged_counts_as_nothing(order, rule):
     found, filled = find(order, rule), find(np.nan_to_num(order), rule)
     np.testing.assert_array_equal(found.labels, filled.labels)
@@ -83,7 +84,7 @@ def test_what_could_not_be_judged_counts_as_nothing(order, rule):
 
 
 @given(order=ORDER, peak=st.sampled_from([0.45, 0.6, 0.95]))
-@settings(max_examples=60)
+@examples(60)
 def test_a_particle_must_reach_the_peak_somewhere(order, peak):
     found = find(order, BoundaryRule(peak=peak, min_volume_nm3=0.0))
     assert (found.peak >= np.float32(peak)).all()
@@ -91,7 +92,7 @@ def test_a_particle_must_reach_the_peak_somewhere(order, peak):
 
 
 @given(order=ORDER, peak=st.floats(0.3, 1))
-@settings(max_examples=40)
+@examples(40)
 def test_matrix_is_never_a_particle_even_if_the_smallest_volume_is_nothing(order, peak):
     found = find(order, BoundaryRule(peak=peak, reach_nm=0.0, min_volume_nm3=0.0))
     assert (found.volume_nm3 > 0).all()

@@ -7,7 +7,8 @@ import sys
 import naive
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -124,7 +125,7 @@ def test_votes_of_a_real_scan_equal_scattering(edge, specimen_scan):
     chunk=st.integers(1, 9),
     edge=st.integers(1, 4),
 )
-@settings(max_examples=30)
+@examples(30)
 def test_the_votes_of_a_dask_array_are_the_same_bits_and_lazy(p, chunk, edge):
     import dask.array as da
 

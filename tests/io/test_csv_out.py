@@ -6,7 +6,8 @@ import csv
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from aptstream.io import write_csv
@@ -15,7 +16,7 @@ FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), mi
 
 
 @given(FLOATS, st.integers(1, 20))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_numbers_come_back_to_the_bit(tmp_path, values, step):
     numbers = np.array(values, "f4")
     whole = np.arange(len(numbers), dtype="u4") * 99_999_999

@@ -10,7 +10,8 @@ import h5py
 import ionfiles
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -302,7 +303,7 @@ def test_masked_filters_are_left_out(h5):
     np.testing.assert_array_equal(open_ions(h5(fill)).read(0, 200).position, IONS[:, :3])
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     ions=hnp.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(4)), elements=st.floats(-1e6, 1e6, width=32)),
     cut=st.integers(0, 40),

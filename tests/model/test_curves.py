@@ -6,7 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -107,7 +108,7 @@ def test_curves_rise_from_the_strictest_cut_to_everything():
 
 
 @given(truth=SHARES, called=hnp.arrays(bool, 12), score=SCORES)
-@settings(max_examples=30)  # each draws an interval
+@examples(30)  # each draws an interval
 def test_scores_of_what_was_called_follow_their_definition(truth, called, score):
     scores = voxel_scores(voxels_of(score, truth, called), np.random.default_rng(0), n_draws=20)
     if truth.any():

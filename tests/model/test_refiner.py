@@ -7,7 +7,8 @@ from dataclasses import replace
 import naive
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aptstream.crystal import Crystal
@@ -219,7 +220,7 @@ def test_where_too_little_is_ordered_the_order_is_the_usual_one():
 
 
 @given(step=st.integers(1, 16), seed=st.integers(0, 99))
-@settings(max_examples=15)
+@examples(15)
 def test_signal_and_order_do_not_depend_on_the_slabs(step, seed):
     field = random_field((16, 5, 4), seed)
     first = np.random.default_rng(seed).random((16, 5, 4), dtype="f4")
@@ -240,7 +241,7 @@ def test_a_specimen_without_ions_has_a_signal_that_breaks_nothing(refiner):
 
 
 @given(power=st.integers(-2, 2), seed=st.integers(0, 99))
-@settings(max_examples=10)
+@examples(10)
 def test_order_and_its_unit_may_be_scaled_together(power, seed):
     factor, field = np.float32(2.0**power), random_field((6, 5, 4), seed)
     first = np.random.default_rng(seed).random((6, 5, 4), dtype="f4")
@@ -256,7 +257,7 @@ def test_order_and_its_unit_may_be_scaled_together(power, seed):
 
 
 @given(share=st.floats(0.1, 1), seed=st.integers(0, 99))
-@settings(max_examples=10)
+@examples(10)
 def test_the_blur_that_the_planes_show_is_taken_out(share, seed):
     """Damped planes and, by the power 1/n² of it, damped order: the channels of both passes stay as they are."""
     field = random_field((6, 5, 4), seed)

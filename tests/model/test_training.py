@@ -8,17 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aptstream.errors import MissingPackageError, ModelError, PlanError
 from aptstream.model import training
-from aptstream.model.evaluate import auc, evaluate, score
-from aptstream.model.fitting import Schedule, best_epoch, fit_network, rebuild
+from aptstream.model.evaluate import score
+from aptstream.model.fitting import rebuild
 from aptstream.model.modelfile import load_model, save_model
 from aptstream.model.networks import BATCH, CubeNet, ImageNet, require_tensorflow
 from aptstream.model.predict import Predictor
-from aptstream.model.presets import PRESETS, Fit, Preset, get_preset, make_library
+from aptstream.model.presets import PRESETS, Preset, get_preset, make_library
 from aptstream.model.training import TrainingOptions, train
 from aptstream.sdm import dictionary
 from aptstream.sdm.dictionary import Samples, make_dictionary, open_dictionary
@@ -67,30 +65,6 @@ def test_without_tensorflow_the_error_says_how_to_get_it(no_tensorflow, tmp_path
 def test_without_tensorflow_a_model_still_judges(no_tensorflow):
     judge = load_model("cubes").judge(2)
     assert Predictor(judge)(np.zeros((1, *judge.window.shape), "f4")).shape == (1,)
-
-
-@given(
-    st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), max_size=12),
-    st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), max_size=12),
-)
-def test_auc_is_the_share_of_pairs_in_the_right_order(positive, negative):
-    pairs = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
-    expected = sum(pairs) / len(pairs) if pairs else np.nan
-    assert auc(np.array(positive), np.array(negative)) == pytest.approx(expected, nan_ok=True)
-
-
-def test_scores_are_those_of_their_definition():
-    judge = load_model("cubes").judge(2)
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((300, *judge.window.shape)).astype("f4")
-    fraction = rng.choice([0.0, 0.2, 0.6, 1.0], 300).astype("f4")
-    p = Predictor(judge)(images).astype(float)
-    found = score(judge, Samples(images, fraction, np.zeros(300, dtype="i4")))
-    high, none = p[fraction >= 0.5], p[fraction == 0]
-    assert found["auc"] == pytest.approx((high[:, None] > none).mean(), abs=1e-5)
-    assert found["mean_error"] == pytest.approx((p - fraction).mean(), abs=1e-5)
-    assert found["rmse"] == pytest.approx(np.sqrt(((p - fraction) ** 2).mean()), abs=1e-5)
-    assert found["n"] == 300
 
 
 @pytest.mark.parametrize(
@@ -328,61 +302,6 @@ def test_every_preset_makes_the_library_that_it_needs(name, size, tmp_path, monk
         make_library(preset, tmp_path / "e.zarr", seed=1, size=0)
 
 
-def separable(n=600, seed=0):
-    """Small pictures, bright in one half by class, under noise."""
-    rng = np.random.default_rng(seed)
-    fraction = rng.integers(0, 2, n).astype("f4")
-    image = rng.integers(0, 100, (n, 12, 12))
-    image[:, :6] += (fraction[:, None, None] * 155).astype(int)
-    return Samples(image.astype("u1"), fraction, np.arange(n, dtype="i4"))
-
-
-PICTURES = ImageNet(filters=(4,), dense=8)
-RMSPROP = Fit("rmsprop", learning_rate=1e-3, weight_decay=0.0, batch=32)
-
-
-def fit_pictures(schedule, validation=None, told=None):
-    tell = (lambda *row: told.append(row)) if told is not None else (lambda *row: None)
-    validation = separable(seed=1) if validation is None else validation
-    return fit_network(PICTURES, separable(), validation, how=RMSPROP, schedule=schedule, tell=tell)
-
-
-@pytest.mark.tf
-def test_curves_are_the_losses_and_accuracies_of_their_definition():
-    told, unseen = [], separable(seed=1)
-    network, curves = fit_pictures(Schedule(epochs=4, patience=0, seed=1), unseen, told)
-    assert [row[:2] for row in told] == [(k, 4) for k in (1, 2, 3, 4)]
-    assert [row[2] for row in told] == curves
-    logit = network.predict(unseen.image.astype("f4"), verbose=0)[:, 0].astype(float)
-    loss = np.log1p(np.exp(-np.where(unseen.fraction == 1, logit, -logit))).mean()
-    assert curves[-1]["validation_loss"] == pytest.approx(loss, abs=1e-4)
-    accuracy = ((logit >= 0) == (unseen.fraction >= 0.5)).mean()
-    assert curves[-1]["validation_accuracy"] == pytest.approx(accuracy, abs=2e-3)
-    assert curves[-1]["loss"] < curves[0]["loss"]
-    assert accuracy > 0.9
-
-
-@pytest.mark.tf
-def test_early_stopping_ends_and_goes_back_to_the_best_epoch():
-    contrary = separable(seed=1)
-    contrary = Samples(contrary.image, 1 - contrary.fraction, contrary.specimen)  # every epoch makes it worse
-    network, curves = fit_pictures(Schedule(epochs=30, patience=3, seed=1), contrary)
-    best = best_epoch(curves)
-    assert len(curves) == best + 4 < 30
-    found = network.evaluate(contrary.image, contrary.fraction, verbose=0, return_dict=True)["loss"]
-    assert found == pytest.approx(curves[best]["validation_loss"], abs=1e-4)
-
-
-@pytest.mark.tf
-def test_too_few_images_are_refused():
-    few = separable(20)
-    none = few[np.arange(0)]
-    with pytest.raises(ModelError, match="too few"):
-        fit_network(PICTURES, few, few, how=RMSPROP, schedule=Schedule(1, 0, 1), tell=lambda *row: None)
-    with pytest.raises(ModelError, match="Early stopping"):
-        fit_pictures(Schedule(3, 1, 1), none)
-
-
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     return make_library(get_preset("li2021"), tmp_path_factory.mktemp("li2021") / "d.zarr", seed=1, size=120)
@@ -410,24 +329,3 @@ def test_folds_are_recorded_and_leave_the_network_as_it_would_be_without(publish
     loaded = load_model(save_model(tmp_path / "m.aptmodel", model))
     assert loaded.provenance == model.provenance
     assert loaded.judges[0].form == "grey"
-
-
-@pytest.mark.slow
-def test_the_shipped_model_scores_as_recorded_on_cubes_of_another_seed(tmp_path):
-    preset, model = get_preset("cubes"), load_model("cubes")
-    make_dictionary(tmp_path / "d.zarr", crystal=preset.crystal, windows=preset.windows, n_specimens=12, seed=77)
-    found = evaluate(model, tmp_path / "d.zarr")
-    assert set(found) == {4, 2}
-    for edge, recorded in ((4, model.scores["cubes_4nm"]), (2, model.scores["cubes_2nm"])):
-        # twelve specimens scatter: what they are made of decides more than the network
-        assert found[edge]["auc"] > 0.95
-        assert found[edge]["rmse"] < 2 * recorded["rmse"]
-
-
-def test_a_dictionary_of_other_windows_cannot_score_a_model(tmp_path, monkeypatch):
-    model = load_model("cubes")
-    windows = {4: SdmWindow("z", 1.0, 5, 1.0, 1)}
-    monkeypatch.setattr("aptstream.sdm.dictionary.SPECIMEN_NM", 9)
-    make_dictionary(tmp_path / "d.zarr", crystal=model.crystal, windows=windows, n_specimens=1, seed=1)
-    with pytest.raises(ModelError, match="other windows"):
-        evaluate(model, tmp_path / "d.zarr")

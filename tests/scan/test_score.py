@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import naive
@@ -47,10 +48,16 @@ def scores(plan):
     return score_brick(plan, task).cubes
 
 
+@functools.cache
+def ions_and_cells(store):
+    """All ions, and the cell that each of them lies in."""
+    cloud = store.read((0, 0, 0), store.shape_cells)
+    return cloud, np.floor(cloud.position.astype(np.float64) - store.origin_nm)
+
+
 def ions_of(store, corner, edge) -> PointCloud:
     """Ions of one cube, by a mask over all."""
-    cloud = store.read((0, 0, 0), store.shape_cells)
-    cell = np.floor(cloud.position.astype(np.float64) - store.origin_nm)
+    cloud, cell = ions_and_cells(store)
     return cloud[((cell >= corner) & (cell < np.array(corner) + edge)).all(axis=1)]
 
 

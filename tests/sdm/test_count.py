@@ -6,7 +6,8 @@ import hypothesis.strategies as st
 import naive
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 
 from aptstream.errors import PlanError, RangingError
 from aptstream.points import PointCloud, Roles
@@ -69,7 +70,7 @@ def clouds(draw, size):
 channels_and_ways = [st.sampled_from(CHANNELS), st.sampled_from(INSTRUCTIONS)]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(clouds((3.0, 2.5, 4.0)), windows(), *channels_and_ways, st.sampled_from([(0, 0, 0), (-7.0, 3.0, -75.0)]))
 def test_a_free_region_equals_the_naive_loop(cloud, window, channels, how, origin):
     cloud = moved_to(cloud, origin)
@@ -78,7 +79,7 @@ def test_a_free_region_equals_the_naive_loop(cloud, window, channels, how, origi
     np.testing.assert_array_equal(counts, expected)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data(), windows(), *channels_and_ways, st.sampled_from([1.0, 0.5, 0.8]))
 def test_every_cube_of_a_scan_equals_the_naive_loop(data, window, channels, how, stride):
     edges = data.draw(st.sets(st.integers(1, 8), min_size=1, max_size=3))

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aptstream.errors import PlanError
@@ -29,7 +30,7 @@ def naive_contrast(counts, n_host, n_solute):
     return (k - k.mean(axis=0)) / np.sqrt(v.mean(axis=0) + 1)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 30), st.integers(1, 8))
 def test_contrast_follows_its_formula(seed, n, n_z, n_lateral):
     rng = np.random.default_rng(seed)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aptstream.errors import PlanError
@@ -27,7 +28,7 @@ def place(seed, *populations, gap=0.8):
     return place_particles(np.random.default_rng(seed), BOX, populations, n_variants=4, gap_nm=gap)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES), st.floats(-1.5, 0.8))
 def test_an_ion_belongs_to_the_first_particle_around_it(seed, body, gap):
     particles = place(seed, Population(0.15, 2.0, 0.5, 4, *body), gap=gap)
@@ -54,7 +55,7 @@ def test_radius_is_that_of_a_sphere_of_the_same_volume(body):
     assert share * 16**3 == pytest.approx(volume[0], abs=5 * 16**3 * np.sqrt(share / 200_000))
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(SHAPES), st.sampled_from(SHAPES))
 def test_bodies_keep_their_distance(seed, body, other):
     particles = place(seed, Population(0.06, 2.0, 0.4, 0, *body), Population(0.06, 1.6, 0.3, 2, *other))

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from aptstream.crystal import STRUCTURES, Crystal
@@ -42,7 +42,7 @@ def brute_force(crystal):
     return np.concatenate(found)
 
 
-@hypothesis_settings(max_examples=25)
+@examples(25)
 @given(st.sampled_from(["FCC", "BCC", "HCP"]), poles)
 def test_all_sites_are_listed_once(label, pole):
     crystal = Crystal(label, 0.4, pole)
@@ -60,7 +60,7 @@ def test_all_sites_are_listed_once(label, pole):
     assert nearest.min(axis=0).max() < 1e-5
 
 
-@hypothesis_settings(max_examples=25)
+@examples(25)
 @given(st.sampled_from([s.label for s in STRUCTURES.values() if s.parent != s.label]), poles)
 def test_sites_have_the_roles_of_the_structure(label, pole):
     crystal = Crystal(label, 0.4, pole)

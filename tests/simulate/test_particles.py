@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aptstream.simulate import Particles, draw_particles
@@ -10,7 +11,7 @@ from aptstream.simulate import Particles, draw_particles
 GAP_NM, LARGEST_NM = 0.8, 6.0
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     st.integers(0, 2**32 - 1),
     st.floats(0.0, 0.25),

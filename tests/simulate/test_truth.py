@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aptstream.crystal import Crystal
@@ -43,7 +44,7 @@ def naive_fraction(particles, shape, origin, sub):
     return (inside > 0).mean(axis=(3, 4, 5))
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     st.lists(st.tuples(*[st.floats(-2.0, 7.0)] * 3, st.floats(0.2, 3.0)), max_size=3),
     st.sampled_from([(0.0, 0.0, 0.0), (-3.25, 1.5, -2.0)]),
@@ -171,7 +172,7 @@ def test_what_is_no_truth_file_is_refused(tmp_path, text):
 BENT = Distortion((3.0, 2.0), (0.1, -0.2), 0.05, 1.1)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["ellipsoid", "plate"]), st.sampled_from([Distortion(), BENT]))
 def test_voxels_of_any_body_equal_a_point_by_point_check(seed, shape, distortion):
     rng, grid, sub = np.random.default_rng(seed), (7, 6, 8), 3
