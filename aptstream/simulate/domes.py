@@ -22,8 +22,8 @@ Floating = npt.NDArray[np.floating]
 
 #: Square of the distance from the axis beyond which a dome goes on level, in nm².
 LEVEL_NM2 = 400.0
-#: Steps to find the way back: each leaves less than half of the error.
-STEPS = 40
+#: Most steps to find the way back, each of which leaves less than half of the error, and what is near enough in nm.
+STEPS, CLOSE_NM = 40, 1e-11
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,9 @@ class Domes:
         which = self.nearest(target)
         before = target
         for _ in range(STEPS):
-            before = target - self._lift(before, which)
+            last, before = before, target - self._lift(before, which)
+            if np.allclose(before, last, rtol=0, atol=CLOSE_NM):
+                break
         return np.asarray(before)
 
     def slopes(self, position: Floats) -> Floats:

@@ -25,7 +25,7 @@ from aptstream.simulate.lattice import plane_lattice
 from aptstream.simulate.occupation import Occupation, check_variants, matrix_fractions, peak_masses, stray_masses
 from aptstream.simulate.particles import Particles
 from aptstream.simulate.settings import Settings
-from aptstream.simulate.specimen import by_depth, join
+from aptstream.simulate.specimen import by_depth, join, ordered
 from aptstream.simulate.waves import draw_waves
 
 Floats = npt.NDArray[np.float64]
@@ -210,9 +210,7 @@ class Needle:
     @property
     def ordered_particles(self) -> Particles:
         """The particles that a search for order should find, where the ions are."""
-        if not self.settings.chemistry.is_ordered:
-            return self.particles[:0]
-        return self.particles[self.particles.order > 0].moved(self.domes)
+        return ordered(self.particles, self.settings.chemistry, self.domes)
 
 
 def simulate_needle(rng: np.random.Generator, settings: NeedleSettings, particles: Particles = NOTHING) -> Needle:

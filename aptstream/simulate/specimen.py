@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.points import PointCloud
-from aptstream.simulate.distortion import Distortion, draw_distortion
+from aptstream.simulate.distortion import Distortion, Movement, draw_distortion
 from aptstream.simulate.occupation import check_variants, matrix_fractions
 from aptstream.simulate.particles import Particles
 from aptstream.simulate.settings import Settings
@@ -50,9 +50,7 @@ class SpecimenPlan:
 
         None if they are clusters or the species are shuffled.
         """
-        if not self.settings.is_ordered:
-            return self.particles[:0]
-        return self.particles[self.particles.order > 0].moved(self.distortion)
+        return ordered(self.particles, self.settings, self.distortion)
 
     @property
     def n_slabs(self) -> int:
@@ -176,6 +174,13 @@ def simulate_specimen(rng: np.random.Generator, particles: Particles, settings: 
     """
     plan = plan_specimen(rng, particles, settings)
     return Specimen(join(list(plan.blocks())), plan)
+
+
+def ordered(particles: Particles, settings: Settings, movement: Movement) -> Particles:
+    """Choose the particles that a search for order should find, and move them to where the ions are."""
+    if not settings.is_ordered:
+        return particles[:0]
+    return particles[particles.order > 0].moved(movement)
 
 
 def join(clouds: list[PointCloud]) -> PointCloud:
