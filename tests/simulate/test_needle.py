@@ -104,6 +104,31 @@ def test_noiseless_ions_lie_on_the_lattice_that_the_truth_brings_back(label, til
     assert len(before) == pytest.approx(expected, rel=0.02 if tilt else 0.05)  # planes along the faces
 
 
+@given(tilts, turns, turns)
+def test_the_crystal_is_turned_as_the_settings_say(tilt, azimuth, spin):
+    how = NeedleSettings(tilt_deg=tilt, azimuth_deg=azimuth, spin_deg=spin)
+    normal = how.turn[:, 2]
+    assert np.linalg.det(how.turn) == pytest.approx(1)
+    assert normal[2] == pytest.approx(np.cos(np.radians(tilt)))
+    angle = np.radians(azimuth)
+    np.testing.assert_allclose(
+        normal[:2], np.sin(np.radians(tilt)) * np.array([np.cos(angle), np.sin(angle)]), atol=1e-9
+    )
+    # A spin more turns the crystal about the normal and leaves that where it is.
+    more = replace(how, spin_deg=spin / 2).turn
+    np.testing.assert_allclose(more[:, 2], normal, atol=1e-9)
+    cosine = np.cos(np.radians(spin / 2))
+    assert how.turn[:, 0] @ more[:, 0] == pytest.approx(cosine, abs=1e-9)
+    assert np.cross(more[:, 0], how.turn[:, 0]) @ normal == pytest.approx(np.sin(np.radians(spin / 2)), abs=1e-9)
+
+
+def test_slabs_of_the_crystal_leave_no_gaps(monkeypatch):
+    how = NeedleSettings(cone=Cone(5, 5, 9), tilt_deg=25, spin_deg=40, **PERFECT)
+    whole = len(simulate(how).cloud)
+    monkeypatch.setattr("aptstream.simulate.needle.SLAB_SITES", 3000)
+    assert len(simulate(how).cloud) == whole
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_density_is_that_of_the_crystal_times_the_efficiency(seed):
     how = NeedleSettings(cone=SMALL, efficiency=0.4, background=0.1, tilt_deg=20, spin_deg=50, **EVEN)
@@ -119,6 +144,12 @@ def test_the_detector_shows_the_pole_and_waves():
     share = (core.sum() / 1.6**2) / (bulk.sum() / (6**2 - 4.5**2))
     # Lateral blur mixes some of the rim into the core.
     assert 0.5 < share < 0.75
+    lined = simulate(replace(how, others=FAMILIES, cone=Cone(30, 0, 3), tilt_deg=20, sigma_lateral_nm=0)).cloud
+    (x, y, _), (to_x, to_y, _) = (pole.direction for pole in replace(how, others=FAMILIES, tilt_deg=20).poles[:2])
+    along = np.array([to_x - x, to_y - y]) / np.hypot(to_x - x, to_y - y)
+    apart = (lined.position[:, :2] / 30 * np.sin(np.radians(40)) - (x, y)) @ (-along[1], along[0])
+    line, beside = ((low < np.abs(apart)) & (np.abs(apart) < low + 0.012) for low in (0, 0.018))
+    assert 0.7 < line.sum() / beside.sum() < 0.9
     waves = np.array([len(simulate(replace(how, depletion=0, density_wave=0.2), seed=s).cloud) for s in range(4)])
     assert waves.std() > 0.005 * waves.mean()
 
@@ -300,14 +331,18 @@ def test_particles_of_another_structure_are_refused():
 def test_the_part_of_a_cone_between_two_planes_is_within_its_corners(tilt, azimuth, shank, seed):
     cone = Cone(6, shank, 15)
     normal = NeedleSettings(tilt_deg=tilt, azimuth_deg=azimuth).turn[:, 2]
-    position = cone.scatter(np.random.default_rng(seed), 500).astype(float)
-    assert cone.contains(position, 1e-4).all()
+    rng = np.random.default_rng(seed)
+    turn, z = rng.uniform(0, 2 * np.pi, 3000), 15 * rng.choice([0, 1, rng.random()], 3000)
+    radius = 6 + cone.widening * z
+    position = np.stack([radius * np.cos(turn), radius * np.sin(turn), z], axis=1)
+    assert cone.contains(position, 1e-9).all()
     level = position @ normal
     low, high = np.quantile(level, (0.3, 0.6))
     corners = cone.between(normal, low, high)
     inside = position[(level >= low) & (level <= high)]
-    assert (inside >= corners.min(axis=0) - 1e-4).all()
-    assert (inside <= corners.max(axis=0) + 1e-4).all()
+    for axis in (*np.eye(3), *rng.normal(size=(9, 3))):
+        assert (inside @ axis).min() >= (corners @ axis).min() - 1e-9
+        assert (inside @ axis).max() <= (corners @ axis).max() + 1e-9
     assert ((corners @ normal > low - 1e-9) & (corners @ normal < high + 1e-9)).all()
 
 

@@ -111,7 +111,9 @@ def test_what_is_drawn_is_within_its_bounds():
 
 
 def test_the_same_seed_gives_the_same_bytes():
-    one, two, other = (simulate_structureless(np.random.default_rng(seed), SHAPE, density_per_nm3=5) for seed in (4, 4, 5))
+    one, two, other = (
+        simulate_structureless(np.random.default_rng(seed), SHAPE, density_per_nm3=5) for seed in (4, 4, 5)
+    )
     assert one.cloud.position.tobytes() == two.cloud.position.tobytes()
     assert one.cloud.position.tobytes() != other.cloud.position.tobytes()
     assert (np.diff(one.cloud.position[:, 2]) >= 0).all()
