@@ -81,7 +81,7 @@ def test_voids_wedges_and_shells_are_where_they_are_said_to_be():
     from_centre = np.linalg.norm(position - (0, 0, 60), axis=1)
     inside = np.abs(position[:, :2]).max(axis=1) < 2
     within, beside = (
-        (inside & (np.abs(from_centre - 50 + shift) < 0.95) & (np.abs(azimuth) < 140)).sum() for shift in (0, 3)
+        (inside & (np.abs(from_centre - 50 + shift) < 0.95) & (np.abs(azimuth) < 140)).sum() for shift in (0, 2)
     )
     assert within == pytest.approx(2 * beside, abs=5 * np.sqrt(6 * beside))
 
