@@ -113,6 +113,9 @@ if TYPE_CHECKING:
     from aptstream.sdm.window import Channels as Channels
     from aptstream.sdm.window import SdmWindow as SdmWindow
     from aptstream.simulate.alloy import Alloy as Alloy
+    from aptstream.simulate.cone import Cone as Cone
+    from aptstream.simulate.needle import NeedleSettings as NeedleSettings
+    from aptstream.simulate.needle import simulate_needle as simulate_needle
     from aptstream.simulate.particles import Particles as Particles
     from aptstream.simulate.populations import Population as Population
     from aptstream.simulate.populations import draw_particles as draw_particles
@@ -120,6 +123,7 @@ if TYPE_CHECKING:
     from aptstream.simulate.settings import Settings as Settings
     from aptstream.simulate.specimen import plan_specimen as plan_specimen
     from aptstream.simulate.specimen import simulate_specimen as simulate_specimen
+    from aptstream.simulate.structureless import simulate_structureless as simulate_structureless
     from aptstream.simulate.truth import read_truth as read_truth
     from aptstream.simulate.truth import voxel_fraction as voxel_fraction
     from aptstream.simulate.truth import write_specimen as write_specimen
@@ -174,6 +178,8 @@ _ROOMS = {
     "sdm.window": ("Channels", "SdmWindow"),
     "simulate": (
         "Alloy",
+        "Cone",
+        "NeedleSettings",
         "Particles",
         "Population",
         "Settings",
@@ -181,7 +187,9 @@ _ROOMS = {
         "place_particles",
         "plan_specimen",
         "read_truth",
+        "simulate_needle",
         "simulate_specimen",
+        "simulate_structureless",
         "voxel_fraction",
         "write_specimen",
     ),

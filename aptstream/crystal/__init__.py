@@ -2,6 +2,6 @@
 
 from aptstream.crystal.crystal import Crystal
 from aptstream.crystal.structures import STRUCTURES, Structure
-from aptstream.crystal.variants import Variants
+from aptstream.crystal.variants import Variants, equivalent_poles
 
-__all__ = ["STRUCTURES", "Crystal", "Structure", "Variants"]
+__all__ = ["STRUCTURES", "Crystal", "Structure", "Variants", "equivalent_poles"]

@@ -81,6 +81,34 @@ def variants_of(label: str) -> Variants:
     return Variants(repeat, table)
 
 
+@lru_cache(maxsize=256)
+def equivalent_poles(label: str, pole: tuple[int, int, int]) -> tuple[tuple[int, int, int], ...]:
+    """List the poles that the symmetry of the parent lattice makes of one.
+
+    Parameters
+    ----------
+    label : str
+        Key of `STRUCTURES`.
+    pole : tuple of int
+        Miller indices (hkl) in the parent's cell.
+
+    Returns
+    -------
+    tuple of tuple of int
+        With both signs, sorted.
+
+    Examples
+    --------
+    >>> [len(equivalent_poles("L12", pole)) for pole in ((0, 0, 1), (0, 1, 1), (1, 1, 1))]
+    [6, 12, 8]
+    >>> equivalent_poles("HCP", (0, 0, 1))
+    ((0, 0, -1), (0, 0, 1))
+    """
+    parent = STRUCTURES[STRUCTURES[label].parent]
+    turned = [(rotation @ np.array(pole)).tolist() for rotation in _rotations(parent)]
+    return tuple(sorted({(first, second, third) for first, second, third in turned}))
+
+
 def _rotations(parent: Structure) -> list[Integers]:
     """Turn the parent's lattice into itself: matrices for row vectors of fractions, the identity first."""
     cell = np.array(parent.cell) * (1, 1, parent.c_over_a)

@@ -6,6 +6,7 @@ The same map moves ions and particles, so that the truth stands where the ions a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,16 @@ import numpy.typing as npt
 from aptstream.simulate.settings import Settings
 
 Floats = npt.NDArray[np.float64]
+
+
+class Movement(Protocol):
+    """Leads from where atoms stood to where a reconstruction puts them."""
+
+    def apply(self, position: Floats) -> Floats:
+        """Move positions (n, 3) in nm."""
+
+    def slopes(self, position: Floats) -> Floats:
+        """Linear map near positions (n, 3) for row vectors, (n, 3, 3)."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from aptstream.errors import PlanError
 from aptstream.regions import Triple
-from aptstream.simulate.distortion import Distortion
+from aptstream.simulate.distortion import Movement
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -172,22 +172,23 @@ class Particles:
             grids.append(grid)
         return grids
 
-    def moved(self, distortion: Distortion) -> Particles:
+    def moved(self, movement: Movement) -> Particles:
         """Move the particles as a reconstruction moves their ions.
 
         Parameters
         ----------
-        distortion : Distortion
-            Centres are mapped exactly, shapes by its slopes there: the curvature within a particle is left out, which
-            is 0.005 nm for 1° at the rim of a specimen 30 nm wide and a radius of 3 nm.
+        movement : Movement
+            Such as a `Distortion`, or the `Domes` of a needle. Centres are mapped exactly, shapes by its slopes there:
+            the curvature within a particle is left out, which is 0.005 nm for 1° at the rim of a specimen 30 nm wide
+            and a radius of 3 nm.
 
         Returns
         -------
         Particles
         """
-        axes = self.axes_nm @ distortion.slopes(self.centre_nm)
+        axes = self.axes_nm @ movement.slopes(self.centre_nm)
         radius = equivalent_radius(axes, self.plate)
-        return Particles(distortion.apply(self.centre_nm), radius, self.variant, axes, self.plate, self.order)
+        return Particles(movement.apply(self.centre_nm), radius, self.variant, axes, self.plate, self.order)
 
     def inside_nm3(self, size_nm: Triple) -> Floats:
         """Volume of each that lies in the box 0 … size and in no particle before it, in nm³, (n,).

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from aptstream.cloud.ranging import apply_ranges
 from aptstream.points import PointCloud
 from aptstream.simulate.lattice import plane_lattice
+from aptstream.simulate.occupation import Occupation, peak_masses, stray_masses
 
 if TYPE_CHECKING:
     from aptstream.simulate.specimen import SpecimenPlan
@@ -20,8 +21,6 @@ Integers = npt.NDArray[np.int64]
 
 #: Sites of a slab: as many planes as hold no more, but at least one.
 SLAB_SITES = 500_000
-#: Standard deviation of m/q around a peak in Da.
-PEAK_DA = 0.04
 #: Standard deviation of the column around the axis of the pole where ions are missing, in nm.
 POLE_NM = 2.0
 #: Wave lengths of efficiency and blur along x, y and z in nm, and the largest swing of one wave.
@@ -42,8 +41,7 @@ class SlabMaker:
     def __init__(self, plan: SpecimenPlan) -> None:
         self.plan, settings = plan, plan.settings
         self.lattice = plane_lattice(settings.crystal)
-        variants = settings.crystal.variants
-        self._repeat, self._roles = variants.repeat, variants.roles.reshape(len(variants), -1)
+        self._occupation = Occupation(self.lattice, plan.particles, settings, plan.matrix)
         self._size = np.array(settings.size_nm)
         widest = max(1.0, settings.precipitate_blur) * (1 + SWING * settings.blur_wave)
         self._lateral = 3 * settings.sigma_xy_nm * widest + 0.5
@@ -96,13 +94,12 @@ class SlabMaker:
         rng, settings, distortion = np.random.default_rng(self._seed(number)), self.plan.settings, self.plan.distortion
         steps, seen, position = self._detected(rng, first, last)
         owner = self.plan.particles.owner_of(position)
-        species = self._occupy(rng, steps, seen, owner)
+        species = self._occupation.species(rng, steps, seen, owner)
         blur = self._blur(rng, position, owner)
         position[:, 2] *= np.float32(distortion.stretch)
         position[:, 2] += distortion.lift_nm(position[:, 0], position[:, 1])
         position += blur
-        mass = np.array(settings.alloy.mass_da, dtype=np.float32)[species]
-        mass += np.float32(PEAK_DA) * rng.standard_normal(len(mass), dtype=np.float32)
+        mass = peak_masses(rng, settings.alloy, species)
         spacing = self.lattice.spacing_nm
         strays, stray_mass = self._background(rng, first * spacing, last * spacing)
         position, mass = np.concatenate([position, strays]), np.concatenate([mass, stray_mass])
@@ -142,28 +139,6 @@ class SlabMaker:
             efficiency *= 1 - np.float32(settings.pole_depletion) * np.exp(squared * np.float32(-0.5 / POLE_NM**2))
         return efficiency
 
-    def _occupy(
-        self, rng: np.random.Generator, steps: Integers, seen: Integers, owner: Integers
-    ) -> npt.NDArray[np.intp]:
-        """Species of the atoms: 0 host, 1 … solutes."""
-        settings, particles, matrix = self.plan.settings, self.plan.particles, np.array(self.plan.matrix)
-        chance = rng.random(len(seen), dtype=np.float32)
-        if settings.shuffle:
-            mean = np.array(settings.alloy.fraction) if settings.has_contrast else matrix
-            return np.asarray((chance < mean.sum()).astype(np.intp) + ((chance >= mean[0]) & (chance < mean.sum())))
-        solute = np.full(len(seen), matrix.sum(), dtype=np.float32)
-        first = np.full(len(seen), matrix[0], dtype=np.float32)
-        rows = np.flatnonzero(owner >= 0)
-        mine = owner[rows]
-        cell, site = np.divmod(seen[rows], len(self.lattice.sites_nm))
-        table = self.lattice.site_of(steps[cell], site, self._repeat)
-        probability = settings.site_solute(particles.order)
-        on_solute_site = self._roles[particles.variant[mine], table] == 1
-        solute[rows] = np.where(on_solute_site, probability.solute_sites[mine], probability.host_sites[mine])
-        first[rows] = solute[rows] * np.float32(settings.alloy.share[0])
-        is_solute = chance < solute
-        return np.asarray(is_solute.astype(np.intp) + (is_solute & (chance >= first)))
-
     def _blur(self, rng: np.random.Generator, position: Singles, owner: Integers) -> Singles:
         """Error of the positions, (n, 3) in nm."""
         settings = self.plan.settings
@@ -185,11 +160,7 @@ class SlabMaker:
         position = rng.random((n, 3), dtype=np.float32)
         position *= np.array([self._size[0], self._size[1], high - low], dtype=np.float32)
         position[:, 2] += np.float32(low)
-        fraction = settings.alloy.fraction
-        peak = rng.choice(len(settings.alloy.mass_da), n, p=[1 - sum(fraction), *fraction])
-        mass = np.array(settings.alloy.mass_da)[peak] + PEAK_DA * rng.standard_normal(n)
-        mass[::2] = rng.uniform(1, 60, len(mass[::2]))
-        return position, mass.astype(np.float32)
+        return position, stray_masses(rng, settings.alloy, n)
 
 
 def _swing(position: Singles, length_nm: tuple[float, float, float], phase: Floats) -> Singles:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aptstream.errors import PlanError
 from aptstream.points import PointCloud
-from aptstream.simulate.distortion import Distortion, draw_distortion
+from aptstream.simulate.distortion import Distortion, Movement, draw_distortion
+from aptstream.simulate.occupation import check_variants, matrix_fractions
 from aptstream.simulate.particles import Particles
 from aptstream.simulate.settings import Settings
 from aptstream.simulate.slabs import SlabMaker
@@ -50,9 +50,7 @@ class SpecimenPlan:
 
         None if they are clusters or the species are shuffled.
         """
-        if not self.settings.is_ordered:
-            return self.particles[:0]
-        return self.particles[self.particles.order > 0].moved(self.distortion)
+        return ordered(self.particles, self.settings, self.distortion)
 
     @property
     def n_slabs(self) -> int:
@@ -76,9 +74,9 @@ class SpecimenPlan:
         held = maker.nothing
         for start in range(0, len(maker.slabs), slabs):
             made = [maker.make(slab) for slab in maker.slabs[start : start + slabs]]
-            held = _join([held, *made])
+            held = join([held, *made])
             final = held.position[:, 2] < maker.final_below_nm(min(start + slabs, len(maker.slabs)))
-            yield _by_depth(held[final])
+            yield by_depth(held[final])
             held = held[~final]
 
 
@@ -141,13 +139,9 @@ def plan_specimen(rng: np.random.Generator, particles: Particles, settings: Sett
     >>> sum(len(block) for block in plan.blocks()) > 600_000
     True
     """
-    n_variants = len(settings.crystal.variants)
-    if len(particles) and not 0 <= particles.variant.min() <= particles.variant.max() < n_variants:
-        raise PlanError(
-            f"{settings.crystal.label} has {n_variants} variants, numbered from 0; found particles of variant "
-            f"{particles.variant.min()} to {particles.variant.max()}. Place them for this structure."
-        )
-    matrix = _matrix_fractions(particles, settings)
+    check_variants(particles, settings.crystal)
+    share = float(particles.inside_nm3(settings.size_nm).sum() / np.prod(settings.size_nm))
+    matrix = matrix_fractions(share, settings)
     distortion = draw_distortion(rng, settings)
     entropy = tuple(int(word) for word in rng.integers(0, 2**32, 4))
     return SpecimenPlan(particles, settings, distortion, entropy, matrix)
@@ -179,28 +173,17 @@ def simulate_specimen(rng: np.random.Generator, particles: Particles, settings: 
     True
     """
     plan = plan_specimen(rng, particles, settings)
-    return Specimen(_join(list(plan.blocks())), plan)
+    return Specimen(join(list(plan.blocks())), plan)
 
 
-def _matrix_fractions(particles: Particles, settings: Settings) -> tuple[float, ...]:
-    """Atomic fraction of each solute in the matrix, such that the whole specimen has the alloy's composition."""
-    alloy = settings.alloy
-    inside = settings.particle_solute * np.array(alloy.share)
-    if not settings.has_contrast:
-        return tuple(inside.tolist())
-    share = float(particles.inside_nm3(settings.size_nm).sum() / np.prod(settings.size_nm))
-    left = np.array(alloy.fraction) - share * inside
-    if share >= 1 or left.min() < 0 or left.sum() > 1 - share:
-        scarce = int(left.argmin())
-        raise PlanError(
-            f"Particles of {share:.1%} of the volume take {share * inside[scarce]:.1%} of the atoms as "
-            f"{alloy.solutes[scarce]}, the alloy has {alloy.fraction[scarce]:.1%}. "
-            f"Choose a smaller volume fraction, a richer alloy or another share of the solutes."
-        )
-    return tuple((left / (1 - share)).tolist())
+def ordered(particles: Particles, settings: Settings, movement: Movement) -> Particles:
+    """Choose the particles that a search for order should find, and move them to where the ions are."""
+    if not settings.is_ordered:
+        return particles[:0]
+    return particles[particles.order > 0].moved(movement)
 
 
-def _join(clouds: list[PointCloud]) -> PointCloud:
+def join(clouds: list[PointCloud]) -> PointCloud:
     """Put blocks of one specimen together, in their order."""
     return PointCloud(
         np.concatenate([cloud.position for cloud in clouds]),
@@ -210,11 +193,12 @@ def _join(clouds: list[PointCloud]) -> PointCloud:
     )
 
 
-def _by_depth(cloud: PointCloud) -> PointCloud:
+def by_depth(cloud: PointCloud) -> PointCloud:
     """Sort ions by z, those of equal z in the order in which they were made."""
-    # Bits of a float32 that is not negative are ordered as its value is; with the row behind them all keys differ, and
-    # the fastest sort will do.
-    bits = (cloud.position[:, 2] + np.float32(0)).view(np.uint32).astype(np.uint64)
-    keys: npt.NDArray[np.uint64] = (bits << np.uint64(32)) | np.arange(len(cloud), dtype=np.uint64)
+    # Bits of a float32 are ordered as its value is once the sign is turned, and with it all others below 0; with the
+    # row behind them all keys differ, and the fastest sort will do.
+    bits = (cloud.position[:, 2] + np.float32(0)).view(np.uint32)
+    ordered = bits ^ np.where(bits >> np.uint32(31), np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
+    keys: npt.NDArray[np.uint64] = (ordered.astype(np.uint64) << np.uint64(32)) | np.arange(len(cloud), dtype=np.uint64)
     keys.sort()
     return cloud[(keys & np.uint64(0xFFFFFFFF)).astype(np.int64)]
