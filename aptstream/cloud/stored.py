@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aptstream.cloud.manifest import Manifest, read_manifest
+from aptstream.cloud.manifest import KEPT, Manifest, read_manifest
 from aptstream.cloud.store import array_shapes
 from aptstream.io.arrays import CheckedArray
 from aptstream.io.folder import folder_of
@@ -33,8 +33,9 @@ def stored_ions(store: Path) -> IonFile:
     StoreError
         If there is none, or it is damaged.
     """
-    manifest, _ = read_manifest(folder_of(store))
-    return IonFile(store, KIND, manifest.n_ions, _ReadStore(store, manifest), manifest.columns)
+    manifest, attributes = read_manifest(folder_of(store))
+    kept = {name: attributes[name] for name in KEPT if name in attributes}
+    return IonFile(store, KIND, manifest.n_ions, _ReadStore(store, manifest), manifest.columns, provenance=kept)
 
 
 @dataclass(frozen=True)
