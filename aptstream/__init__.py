@@ -79,6 +79,10 @@ if TYPE_CHECKING:
     from aptstream.pole.align import align as align
     from aptstream.pole.align import alignment_of as alignment_of
     from aptstream.pole.alignment import Alignment as Alignment
+    from aptstream.pole.flatten import flatten as flatten
+    from aptstream.pole.pole import Pole as Pole
+    from aptstream.pole.power import PlanePower as PlanePower
+    from aptstream.pole.power import plane_power as plane_power
     from aptstream.regions import Box as Box
     from aptstream.regions import Cylinder as Cylinder
     from aptstream.regions import OrientedBox as OrientedBox
@@ -160,7 +164,7 @@ _ROOMS = {
     "model.refiner": ("Refined",),
     "model.refiner_training": ("train_order_model",),
     "model.training": ("TrainingOptions", "train"),
-    "pole": ("Alignment", "align", "alignment_of"),
+    "pole": ("Alignment", "PlanePower", "Pole", "align", "alignment_of", "flatten", "plane_power"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("Summary", "report"),

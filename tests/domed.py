@@ -29,11 +29,11 @@ def make_pole(tilt_deg=0.0, azimuth_deg=0.0, dome_nm=np.inf, *, drift=(0.0, 0.0)
     return Pole(**(rows | other))
 
 
-def on_planes(pole, position):
+def on_planes(pole, position, steps=80):
     """Move positions along the normal, each onto the next of the planes that the pole counts."""
     wanted = np.round(pole.planes(position))
     moved = np.array(position, dtype=np.float64)
-    for _ in range(200):
+    for _ in range(steps):
         moved += np.outer((wanted - pole.planes(moved)) * 0.5 * pole.spacing_nm, pole.direction)
     return moved
 

@@ -22,6 +22,7 @@ from aptstream.io.arrays import damaged
 from aptstream.io.digest import canonical_json
 from aptstream.io.ions import IonBlock, IonFile
 from aptstream.pole.alignment import Alignment
+from aptstream.pole.flatten import flatten
 from aptstream.pole.pole import Pole
 from aptstream.progress import Progress, silent
 from aptstream.regions import Region
@@ -55,7 +56,7 @@ def align(
     store : PointStore
         A reconstruction on this disk that was not aligned before.
     pole : Pole or Alignment
-        The planes, which are turned and whose dome is flattened, at their own spacing; or a map that was made of them.
+        The planes, which keep their own spacing; or a map, such as `flatten` makes of them and a crystal.
     out : path
         Folder to make; nothing may stand there. It appears complete or not at all.
     region : Region or "pole", optional
@@ -63,7 +64,8 @@ def align(
     client : distributed.Client, optional
         Where to work; in this process where it is not given. The result is the same to the bit.
     progress : Progress
-        Told of the stages ``cut``, where there is a region, ``read``, ``sort`` and ``write``, in ions.
+        Told of the stages ``flatten`` of a pole, ``cut`` where there is a region, ``read``, ``sort`` and ``write``, in
+        ions.
 
     Returns
     -------
@@ -99,7 +101,7 @@ def align(
             f"The store {store.address} is aligned already. Expected a reconstruction, from which every place can be "
             f"found again: align the store that it was made of."
         )
-    alignment = pole if isinstance(pole, Alignment) else Alignment.of(pole)
+    alignment = pole if isinstance(pole, Alignment) else flatten(store, pole, progress=progress)
     cut = alignment.pole.region if region == "pole" else region
     file = stored_ions(store.path)
     pieces = Pieces.of(store, cut, progress) if cut is not None else Pieces.of_all(file.n_ions)

@@ -124,6 +124,14 @@ class Alignment:
         start, end = self.forward([region.start, region.end]).tolist()
         return Cylinder(start, end, region.radius_nm)
 
+    @property
+    def axis_slope(self) -> tuple[float, float]:
+        """How far the axis of the pole moves along the new x and y on one nm along the new z."""
+        axis = np.array((*self.pole.drift, 1.0))
+        x, y = (_along(side, *axis) for side in self._frame)
+        z = float(axis @ self.pole.wave_per_nm) * self.spacing_nm
+        return float(x / z), float(y / z)
+
     def forward(self, position: npt.ArrayLike) -> Floats:
         """Bring positions from the reconstruction into the frame of the planes.
 
