@@ -9,12 +9,14 @@ from aptstream.pole import Pole
 
 
 def make_pole(tilt_deg=0.0, azimuth_deg=0.0, dome_nm=np.inf, *, drift=(0.0, 0.0), spacing_nm=0.2, **other):
-    """A pole whose dome, round across the axis, follows it: the bend does not change along the axis."""
+    """A pole whose dome, round across the axis, follows it: the wave does not change along the axis but by `along`."""
     tilt, azimuth = np.radians([tilt_deg, azimuth_deg])
     normal = np.array([np.sin(tilt) * np.cos(azimuth), np.sin(tilt) * np.sin(azimuth), np.cos(tilt)])
     across = np.eye(2) / (spacing_nm * dome_nm) + np.array(other.pop("oval", ((0, 0), (0, 0)))) / spacing_nm
     to_axis = np.array([[1, 0, -drift[0]], [0, 1, -drift[1]]])
     bend = to_axis.T @ across @ to_axis
+    bend[2] += np.array(other.pop("along", (0, 0, 0))) / spacing_nm
+    bend[:2, 2] = bend[2, :2]
     rows = {
         "centre_nm": (3.0, -4.0, 30.0),
         "wave_per_nm": tuple((normal / spacing_nm).tolist()),
@@ -48,7 +50,7 @@ def inside(pole, rng, n, share=1.0):
 
 @st.composite
 def poles(draw):
-    """Tilts up to 40°, domes of 30 nm to flat, falling or rising outwards, oval ones, axes that drift."""
+    """Tilts up to 40°, domes of 30 nm to flat, up or down, oval ones, axes that drift, waves that change."""
     number = st.floats(-1, 1)
     curve, skew = draw(number) / 30, [draw(number) / 300 for _ in range(3)]
     return make_pole(
@@ -58,4 +60,5 @@ def poles(draw):
         drift=(draw(number) / 10, draw(number) / 10),
         spacing_nm=draw(st.floats(0.12, 0.3)),
         oval=((skew[0], skew[1]), (skew[1], skew[2])),
+        along=tuple(draw(number) / 1000 for _ in range(3)),
     )

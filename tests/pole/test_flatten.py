@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -108,6 +109,12 @@ def test_nothing_is_taken_where_there_is_nothing_to_gain(tmp_path, kind, seed):
         assert power.flattened == pytest.approx(1, abs=0.3)  # of some 80 cubes
     else:
         assert power.flattened > 100
+
+
+def test_what_half_of_the_ions_show_by_chance_is_not_believed(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["aptstream.pole.flatten"], "QUALITY", 0.0)
+    monkeypatch.setattr(sys.modules["aptstream.pole.phase"], "STEEPEST", 9.0)
+    assert flatten(make_store(tmp_path, "none"), POLE).field is None
 
 
 @given(st.integers(0, 2**32 - 1))
