@@ -76,6 +76,13 @@ if TYPE_CHECKING:
     from aptstream.points import Range as Range
     from aptstream.points import RangeTable as RangeTable
     from aptstream.points import Roles as Roles
+    from aptstream.pole.align import align as align
+    from aptstream.pole.align import alignment_of as alignment_of
+    from aptstream.pole.alignment import Alignment as Alignment
+    from aptstream.pole.flatten import flatten as flatten
+    from aptstream.pole.pole import Pole as Pole
+    from aptstream.pole.power import PlanePower as PlanePower
+    from aptstream.pole.power import plane_power as plane_power
     from aptstream.regions import Box as Box
     from aptstream.regions import Cylinder as Cylinder
     from aptstream.regions import OrientedBox as OrientedBox
@@ -161,6 +168,7 @@ _ROOMS = {
     "model.refiner": ("Refined",),
     "model.refiner_training": ("train_order_model",),
     "model.training": ("TrainingOptions", "train"),
+    "pole": ("Alignment", "PlanePower", "Pole", "align", "alignment_of", "flatten", "plane_power"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("Summary", "report"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aptstream.cloud import open_store
+from aptstream.cloud import PointStore, open_store
 from aptstream.cloud.ranging import balance
 from aptstream.errors import FileFormatError, StoreError
 from aptstream.grid.files import FORMAT as GRID
@@ -19,6 +19,7 @@ from aptstream.io.ranges import READERS, read_ranges
 from aptstream.model.evaluate import evaluate
 from aptstream.model.modelfile import SUFFIX, Model, load_model
 from aptstream.model.refiner_training import score_refiner
+from aptstream.pole import alignment_of
 from aptstream.scan.results import FORMAT as SCAN
 from aptstream.scan.results import open_scan
 from aptstream.sdm.dictionary import FORMAT as DICTIONARY
@@ -304,9 +305,25 @@ def _points(path: str | Path) -> dict[str, Any]:
         **percent,
         "columns": ", ".join(("mass_to_charge", *store.columns)),
         "pole": ", ".join(f"{x:g}" for x in store.manifest.pole),
+        **_aligned(store),
         "on disk": f"{sum(files):,} bytes in {len(files) + 1} files, {sum(files) / store.n_ions:.2f} an ion",
         "made by": attrs["software"],
         "sha256": attrs["content_digest"],
+    }
+
+
+def _aligned(store: PointStore) -> dict[str, str]:
+    """Say how the planes of an aligned store were brought normal to z."""
+    alignment = alignment_of(store)
+    if alignment is None:
+        return {}
+    pole, region = alignment.pole, alignment.region
+    ends = " to ".join("(" + ", ".join(f"{x:.1f}" for x in end) + ")" for end in (region.start, region.end))
+    field = ", and what they were still off" if alignment.field is not None else ""
+    return {
+        "aligned": f"planes turned by {pole.tilt_deg:.2f}°, {pole.spacing_nm:.4f} nm apart brought to "
+        f"{alignment.spacing_nm:.4f} nm, dome of {pole.dome_radius_nm:.0f} nm flattened{field}",
+        "planes seen": f"in a cylinder from {ends} nm, radius {region.radius_nm:.1f} nm",
     }
 
 

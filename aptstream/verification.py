@@ -10,6 +10,7 @@ from aptstream.grid.files import FORMAT as GRID
 from aptstream.grid.files import open_grid
 from aptstream.inspection import POINTS, kind_of
 from aptstream.io.folder import is_url
+from aptstream.pole import alignment_of
 from aptstream.progress import Progress, silent
 from aptstream.scan.results import FORMAT as SCAN
 from aptstream.scan.results import open_scan
@@ -37,7 +38,9 @@ def verify(path: str | Path, progress: Progress = silent) -> str:
     """
     kind = kind_of(path)
     if kind == POINTS or is_url(path):
-        open_store(path).verify(progress)
+        store = open_store(path)
+        alignment_of(store)
+        store.verify(progress)
         return "point store"
     if kind == SCAN:
         open_scan(path).verify(progress)

@@ -133,9 +133,10 @@ def ingest(
         n_ranged, hashes = complete(what)
         manifest = replace(manifest, n_ranged=n_ranged)
         provenance = {
+            "range_file": None,
+            **file.provenance,
             "content_digest": content_digest(hashes, manifest.defining()),
             **origin(),
-            "range_file": None,
         }
         if not isinstance(ranges, RangeTable):
             provenance["range_file"] = {"name": Path(ranges).name, "sha256": file_sha256(ranges)}
@@ -153,6 +154,7 @@ def _plan(file: IonFile, table: RangeTable, on_bad: OnBad, identity: Mapping[str
     """Say what is to be built: with any other plan nothing of it can be used."""
     return {
         "source": {"kind": file.kind, "n_ions": file.n_ions, "columns": list(file.columns), **identity},
+        "provenance": dict(file.provenance),
         "ranges": ranges_as_json(table),
         "on_bad": on_bad,
         "layout": vars(LAYOUT),

@@ -19,6 +19,10 @@ from aptstream.points import Range, RangeTable
 FORMAT = "aptstream-points"
 FORMAT_VERSION = 2
 
+#: Attributes that a store may have beside those that every store has: they stay with its ions when it is copied, or
+#: ranged anew.
+KEPT = ("alignment",)
+
 
 @dataclass(frozen=True)
 class Manifest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aptstream.cloud.manifest import Manifest, read_manifest
+from aptstream.cloud.manifest import KEPT, Manifest, read_manifest
 from aptstream.cloud.store import array_shapes
 from aptstream.io.arrays import CheckedArray
 from aptstream.io.folder import folder_of
@@ -35,8 +35,10 @@ def stored_ions(store: Path) -> IonFile:
     """
     group = group_of(store)
     state = file_state(group) if group.is_file() else None
-    manifest, _ = read_manifest(folder_of(store))
-    return IonFile(store, KIND, manifest.n_ions, _ReadStore(store, manifest), manifest.columns, state=state)
+    manifest, attributes = read_manifest(folder_of(store))
+    kept = {name: attributes[name] for name in KEPT if name in attributes}
+    read = _ReadStore(store, manifest)
+    return IonFile(store, KIND, manifest.n_ions, read, manifest.columns, provenance=kept, state=state)
 
 
 def group_of(store: Path) -> Path:

@@ -74,6 +74,8 @@ class IonFile:
         What the user should know, such as sections that were skipped.
     locate : callable or None
         Says where an ion stands in the file, such as ``"line 14"``; None where its number says it all.
+    provenance : mapping of str to JSON value
+        What a point store of these ions keeps among its attributes, such as how they were moved.
     state : mapping of str to int, optional
         `file_state` of the file before it was looked at: who reads it later can tell whether it has changed.
     """
@@ -85,6 +87,7 @@ class IonFile:
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     locate: Callable[[int], str] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, int] | None = None
 
     def blocks(self, start: int = 0, stop: int | None = None, rows: int = BLOCK_IONS) -> Iterator[IonBlock]:
