@@ -36,6 +36,7 @@ setup(
             kernel("_kdtree", "kdtree.c"),
             kernel("_ions"),
             kernel("_text"),
+            kernel("_waves"),
             kernel("_gridnet", "gridnet.c", flags=FUSED),
         ],
         include_path=["ext"],

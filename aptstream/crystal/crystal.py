@@ -67,6 +67,12 @@ class Crystal:
         return STRUCTURES[self.label]
 
     @property
+    def indices(self) -> tuple[int, int, int]:
+        """The Miller indices (hkl) of the pole."""
+        h, k, l = self.pole  # noqa: E741  (as everybody writes them)
+        return h, k, l
+
+    @property
     def planes_name(self) -> str:
         """The planes of the pole in words, such as "(0 1 1) planes"."""
         return f"({' '.join(map(str, self.pole))}) planes"

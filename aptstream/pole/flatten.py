@@ -13,6 +13,7 @@ from aptstream.cloud.store import PointStore
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
 from aptstream.pole.alignment import Alignment
+from aptstream.pole.halves import first_half
 from aptstream.pole.phase import STEP_NM, PhaseField
 from aptstream.pole.pole import Pole
 from aptstream.pole.power import Cubes, grid_round, positions_round
@@ -65,7 +66,7 @@ def flatten(store: PointStore, pole: Pole, crystal: Crystal | None = None, *, pr
     around = Cylinder(pole.region.start, pole.region.end, reach)
     signal, n_ions = np.zeros(grid.shape, np.complex128), np.zeros(grid.shape)
     for position in positions_round(store, around, progress):
-        chosen = position[_first_half(position)]
+        chosen = position[first_half(position)]
         if len(chosen):
             _add(alignment, grid, chosen, (signal, n_ions))
     field = field_of(signal, n_ions, alignment.spacing_nm, grid)
@@ -73,7 +74,7 @@ def flatten(store: PointStore, pole: Pole, crystal: Crystal | None = None, *, pr
         return alignment
     before, after = _proof(store, alignment, field, progress)
     if not is_better(before, after):
-        logger.info("No phase field: the power of the planes in other ions goes from %s to %s", before, after)
+        logger.info("no phase field: the planes of other ions go from power %.1f to %.1f", before.mean(), after.mean())
         return alignment
     return replace(alignment, field=field)
 
@@ -195,18 +196,10 @@ def _proof(store: PointStore, alignment: Alignment, field: PhaseField, progress:
     """Power of the planes in the other half of the ions, without and with a field, (n_cubes,) each."""
     cubes = Cubes.of(field, 2)
     for position in positions_round(store, alignment.pole.region, progress):
-        chosen = position[~_first_half(position)]
+        chosen = position[~first_half(position)]
         if len(chosen):
             aligned = alignment.forward(chosen).T
             planes = aligned[2] / alignment.spacing_nm
             cubes.add(field.place(*aligned), (planes, planes + field.at(*aligned) / alignment.spacing_nm))
     before, after = cubes.power()
     return before, after
-
-
-def _first_half(position: Floats) -> npt.NDArray[np.bool_]:
-    """Share ions out at random, but always in the same way: by the bits of their places."""
-    bits = position.astype(np.float32).view(np.uint32)
-    mixed = bits[:, 0] * np.uint32(2654435761) ^ bits[:, 1] * np.uint32(2246822519) ^ bits[:, 2] * np.uint32(3266489917)
-    mixed = (mixed ^ (mixed >> np.uint32(15))) * np.uint32(2246822519)
-    return np.asarray(mixed >> np.uint32(31) == 0)

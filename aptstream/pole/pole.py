@@ -34,13 +34,13 @@ class Pole:
     drift : tuple of float
         How far the axis of the pole moves along x and y on one nm along z: it follows the specimen, not the planes.
     radius_nm : float
-        Distance from the axis at which half of the signal is left.
+        Distance from the axis at which a third of the amplitude of the planes is left.
     depth_nm : tuple of float
         z of the lowest and the highest region in which the planes are seen.
     strength : float
         Signal of planes in the ions that did not take part in the search, over its scatter without planes.
     n_regions : int
-        Regions in which it was looked for along the axis.
+        Overlapping regions along the axis in which those ions were asked.
     status : {"found", "candidate"}
         Whether it can be relied on.
 
