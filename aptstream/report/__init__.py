@@ -4,10 +4,12 @@ import sys
 from inspect import signature
 from types import ModuleType
 
+from aptstream.report.pole import pole_figures
+from aptstream.report.story import PoleStory
 from aptstream.report.summary import Summary
 from aptstream.report.write import report
 
-__all__ = ["Summary", "report"]
+__all__ = ["PoleStory", "Summary", "pole_figures", "report"]
 
 
 class _Room(ModuleType):

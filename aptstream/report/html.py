@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -43,6 +43,26 @@ HEADINGS = {
 
 
 @dataclass(frozen=True)
+class Section:
+    """A part of the page with a heading of its own.
+
+    Parameters
+    ----------
+    title, sentence : str
+        Heading, and what it comes to.
+    facts : mapping of str to object
+        Labels and values with their units.
+    figures : sequence of (str, bytes)
+        Captions and images, SVG or PNG.
+    """
+
+    title: str
+    sentence: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+    figures: Sequence[tuple[str, bytes]] = ()
+
+
+@dataclass(frozen=True)
 class Page:
     """What the page says.
 
@@ -58,6 +78,8 @@ class Page:
         Labels and values with their units.
     figures : sequence of (str, bytes)
         Captions and images, SVG or PNG.
+    sections : sequence of Section
+        What follows the figures.
     particles : ParticleTable
         All particles; the page shows the largest.
     settings, provenance : mapping of str to str
@@ -69,6 +91,7 @@ class Page:
     warnings: Sequence[str] = ()
     numbers: Sequence[tuple[str, str]] = ()
     figures: Sequence[tuple[str, bytes]] = ()
+    sections: Sequence[Section] = ()
     particles: ParticleTable = field(default_factory=ParticleTable)
     settings: Mapping[str, object] = field(default_factory=dict)
     provenance: Mapping[str, object] = field(default_factory=dict)
@@ -128,7 +151,8 @@ def render(page: Page) -> str:
     >>> render(Page("Si", "No ordered particles were found."))[:15]
     '<!doctype html>'
     """
-    figures, left_out = _within_budget(page.figures)
+    every = [*page.figures, *(figure for section in page.sections for figure in section.figures)]
+    figures, left_out = _within_budget(every)
     warnings = [*page.warnings, *([_left_out_note(left_out)] if left_out else [])]
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -152,7 +176,8 @@ def render(page: Page) -> str:
         f'<p class="answer">{escape(page.sentence)}</p>',
         *_warnings(warnings),
         *_numbers(page.numbers),
-        *_figures(figures),
+        *_results(figures, len(page.figures)),
+        *_sections(page.sections, figures, len(page.figures)),
         *_particles(page.particles),
         *_facts("Settings", page.settings),
         *_facts("Provenance", page.provenance),
@@ -201,10 +226,26 @@ def _numbers(numbers: Sequence[tuple[str, str]]) -> list[str]:
     return ['<dl class="numbers">', *items, "</dl>"]
 
 
+def _results(figures: Sequence[tuple[int, str, bytes]], n_first: int) -> list[str]:
+    own = [figure for figure in figures if figure[0] <= n_first]
+    return ["<h2>Figures</h2>", *_figures(own)] if own else []
+
+
+def _sections(sections: Sequence[Section], figures: Sequence[tuple[int, str, bytes]], n_before: int) -> Iterator[str]:
+    """Write sections, whose figures are counted on from those before."""
+    for section in sections:
+        n_after = n_before + len(section.figures)
+        yield f"<h2>{escape(section.title)}</h2>"
+        yield f"<p>{escape(section.sentence)}</p>"
+        yield from _list(section.facts)
+        yield from _figures([figure for figure in figures if n_before < figure[0] <= n_after])
+        n_before = n_after
+
+
 def _figures(figures: Sequence[tuple[int, str, bytes]]) -> list[str]:
     if not figures:
         return []
-    parts = ["<h2>Figures</h2>", '<div class="figures">']
+    parts = ['<div class="figures">']
     for number, caption, data in figures:
         title = escape(caption.split(". ")[0].rstrip("."))
         media_type, aspect = _image_kind(data, number)
@@ -265,7 +306,9 @@ def _table_note(n_shown: int, n_all: int) -> str:
 
 
 def _facts(title: str, facts: Mapping[str, object]) -> list[str]:
-    if not facts:
-        return []
+    return [f"<h2>{title}</h2>", *_list(facts)] if facts else []
+
+
+def _list(facts: Mapping[str, object]) -> list[str]:
     items = [f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items()]
-    return [f"<h2>{title}</h2>", '<dl class="facts">', *items, "</dl>"]
+    return ['<dl class="facts">', *items, "</dl>"] if items else []

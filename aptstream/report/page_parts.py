@@ -22,6 +22,8 @@ h2 { font-size: 1.15rem; font-weight: 600; margin: 3rem 0 1rem; padding-top: 1re
 .numbers dt { color: var(--soft); font-size: .85rem; line-height: 1.35; }
 .numbers dd { margin: .1rem 0 0; font-size: 1.3rem; font-variant-numeric: tabular-nums;
   overflow-wrap: anywhere; }
+h2 + p { max-width: 48rem; margin: 0 0 1.5rem; overflow-wrap: anywhere; }
+.facts + .figures { margin-top: 2rem; }
 .figures { display: grid; grid-template-columns: repeat(2, 1fr); gap: 2rem; align-items: start; }
 figure { margin: 0; min-width: 0; }
 figure.wide { grid-column: 1 / -1; }

@@ -16,6 +16,7 @@ from aptstream.grid.composition import overall_percent
 from aptstream.grid.control import Control
 from aptstream.grid.precipitates import CERTAIN, Precipitates
 from aptstream.model.modelfile import Model
+from aptstream.report.story import PoleStory
 from aptstream.scan.results import ScanStore
 from aptstream.sdm.planes import Planes
 
@@ -44,6 +45,8 @@ class Summary:
         For simulated specimens: how well the particles were found.
     guess : RolesGuess, optional
         Where nobody chose host and solute: why these.
+    pole : PoleStory, optional
+        Where planes were looked for: what was found, and what was made of it.
     """
 
     answer: Answer
@@ -52,6 +55,7 @@ class Summary:
     model: Model
     truth: Comparison | None = None
     guess: RolesGuess | None = None
+    pole: PoleStory | None = None
 
     @cached_property
     def spectrum(self) -> MassSpectrum:
@@ -148,7 +152,7 @@ class Summary:
             notes.append(
                 f"{uncertain} of {len(found)} particles are uncertain: the order nowhere in them reaches {CERTAIN:g}."
             )
-        return [*notes, *self._ranging_notes]
+        return [*notes, *(self.pole.warnings if self.pole is not None else []), *self._ranging_notes]
 
     @property
     def _ranging_notes(self) -> list[str]:
@@ -230,7 +234,7 @@ class Summary:
     def as_json(self) -> dict[str, float | int | str | None]:
         """Return the numbers for machines: plain names, NaN as null."""
         ions, peaks = balance(self.store), self.unranged_peaks
-        values: dict[str, float | int | str] = {
+        values: dict[str, float | int | str | None] = {
             "n_ions": self.store.n_ions,
             "n_read": ions.n_read,
             "n_ranged": ions.n_ranged,
@@ -266,6 +270,8 @@ class Summary:
                 "truth_mean_radius_nm": self.truth.mean_radius_nm,
                 "truth_volume_fraction": self.truth.volume_fraction,
             }
+        if self.pole is not None:
+            values |= self.pole.as_json()
         return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in values.items()}
 
 

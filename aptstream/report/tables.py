@@ -36,7 +36,9 @@ class ParticleTable:
     rows: tuple[tuple[str, ...], ...] = ()
 
 
-def particle_table(found: Precipitates, composition: Mapping[str, FloatColumn]) -> ParticleTable:
+def particle_table(
+    found: Precipitates, composition: Mapping[str, FloatColumn], *, before_nm: FloatColumn | None = None
+) -> ParticleTable:
     """Write the particles as text.
 
     Parameters
@@ -45,6 +47,8 @@ def particle_table(found: Precipitates, composition: Mapping[str, FloatColumn]) 
         The particles.
     composition : mapping of str to ndarray of float64, (n,)
         Content of each element in at.%; NaN where undefined.
+    before_nm : ndarray of float64, (n, 3), optional
+        Where their centroids lie in the reconstruction, if the ions were aligned since: three columns more.
 
     Returns
     -------
@@ -89,10 +93,13 @@ def particle_table(found: Precipitates, composition: Mapping[str, FloatColumn]) 
         "n_ions": _ions(found),
     }
     columns |= {f"{element}_at_pct": _fixed(content, 3) for element, content in composition.items()}
+    if before_nm is not None:
+        reconstruction = np.reshape(before_nm, (-1, 3)).T
+        columns |= {f"reconstruction_{a}_nm": _fixed(at, 3) for a, at in zip("xyz", reconstruction, strict=True)}
     return ParticleTable(tuple(columns), tuple(zip(*columns.values(), strict=True)))
 
 
-def particles_csv(path: str | os.PathLike[str], found: Precipitates, *, composition: Mapping[str, FloatColumn]) -> None:
+def particles_csv(path: str | os.PathLike[str], table: ParticleTable) -> None:
     """Write the particles as CSV: UTF-8, points as decimal marks, one header line.
 
     The file appears whole or not at all: an older one stays until the new one is complete.
@@ -101,15 +108,11 @@ def particles_csv(path: str | os.PathLike[str], found: Precipitates, *, composit
     ----------
     path : path
         The file to write.
-    found : Precipitates
+    table : ParticleTable
         The particles.
-    composition : mapping of str to ndarray of float64, (n,)
-        Content of each element in at.%; NaN is written as an empty field.
 
     Raises
     ------
-    ValueError
-        If a composition has another length than there are particles.
     OSError
         If the file cannot be written.
 
@@ -120,11 +123,10 @@ def particles_csv(path: str | os.PathLike[str], found: Precipitates, *, composit
     >>> from aptstream.grid.precipitates import Precipitates
     >>> none = Precipitates(np.zeros((2, 2, 2), "i4"), (0, 0, 0), 1.0, np.empty((0, 3)), *[np.empty(0)] * 3)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     particles_csv(folder + "/particles.csv", none, composition={"Li": np.empty(0)})
+    ...     particles_csv(folder + "/particles.csv", particle_table(none, {"Li": np.empty(0)}))
     ...     print(Path(folder, "particles.csv").read_text(), end="")
     id,x_nm,y_nm,z_nm,radius_nm,n_voxels,volume_nm3,mean_order,touches_edge,uncertain,n_ions,Li_at_pct
     """
-    table = particle_table(found, composition)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)

@@ -13,6 +13,7 @@ from aptstream.cloud.ranging import balance
 from aptstream.grid.composition import atomic_percent
 from aptstream.grid.files import save_grid
 from aptstream.io.vtk import write_vti
+from aptstream.pole import alignment_of
 from aptstream.report.figures import (
     cube_probability_histogram,
     figure_bytes,
@@ -21,7 +22,8 @@ from aptstream.report.figures import (
     size_distribution,
     vote_histogram,
 )
-from aptstream.report.html import Page, write_page
+from aptstream.report.html import Page, Section, write_page
+from aptstream.report.pole import draw_pole
 from aptstream.report.spectrum import spectrum_figure
 from aptstream.report.summary import Summary
 from aptstream.report.tables import particle_table, particles_csv
@@ -61,23 +63,32 @@ def report(summary: Summary, out: Path) -> Path:
         "labels": answer.found.labels,
     }
     write_vti(out / "grid.vti", grids, origin_nm=votes.origin_nm, voxel_nm=votes.voxel_nm)
-    particles_csv(out / "particles.csv", answer.found, composition=percent)
+    table = particle_table(answer.found, percent, before_nm=_before(summary))
+    particles_csv(out / "particles.csv", table)
     (out / "figures").mkdir(exist_ok=True)
     drawn = figures(summary)
-    for name, (_, figure) in drawn.items():
+    of_pole = draw_pole(summary.pole) if summary.pole is not None else {}
+    for name, (_, figure) in (drawn | of_pole).items():
         save_figure(figure, out / "figures" / name)
     page = Page(
         title=str(summary.store.attrs["source"]["name"]),
         sentence=summary.sentence,
         warnings=summary.warnings,
         numbers=summary.numbers,
-        figures=[(caption, figure_bytes(figure, "svg")) for caption, figure in drawn.values()],
-        particles=particle_table(answer.found, percent),
+        figures=_as_svg(drawn),
+        sections=_planes(summary, of_pole),
+        particles=table,
         settings=_settings(summary),
         provenance=_provenance(summary),
     )
     write_page(out / "report.html", page)
     return out / "report.html"
+
+
+def _before(summary: Summary) -> npt.NDArray[np.float64] | None:
+    """Where the particles lie in the reconstruction, if the ions were aligned."""
+    alignment = alignment_of(summary.store)
+    return None if alignment is None else alignment.inverse(np.reshape(summary.answer.found.centroid_nm, (-1, 3)))
 
 
 def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
@@ -130,6 +141,18 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
             spectrum_figure(summary.spectrum),
         ),
     }
+
+
+def _as_svg(drawn: dict[str, tuple[str, Figure]]) -> list[tuple[str, bytes]]:
+    return [(caption, figure_bytes(figure, "svg")) for caption, figure in drawn.values()]
+
+
+def _planes(summary: Summary, drawn: dict[str, tuple[str, Figure]]) -> list[Section]:
+    """Tell of the search for planes, where there was one."""
+    story = summary.pole
+    if story is None:
+        return []
+    return [Section("Lattice planes", story.sentence, story.facts(summary.store.n_ions), _as_svg(drawn))]
 
 
 def _settings(summary: Summary) -> dict[str, object]:

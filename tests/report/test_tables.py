@@ -46,7 +46,7 @@ def read(path):
 @pytest.mark.parametrize("n", [0, 1, 700])
 def test_columns_and_rows(tmp_path, n):
     path = tmp_path / "particles.csv"
-    particles_csv(path, particles(n), composition={"Al": np.full(n, 76.25), "Li": np.full(n, np.nan)})
+    particles_csv(path, particle_table(particles(n), {"Al": np.full(n, 76.25), "Li": np.full(n, np.nan)}))
     header, *rows = read(path)
     assert header == [*COLUMNS, "Al_at_pct", "Li_at_pct"]
     assert [row[0] for row in rows] == [str(i) for i in range(1, n + 1)]
@@ -76,10 +76,12 @@ def test_uncounted_ions_are_empty():
     assert [row[-1] for row in table.rows] == ["", ""]
 
 
-def test_a_wrong_composition_leaves_the_old_file(tmp_path):
-    path = tmp_path / "particles.csv"
-    path.write_text("precious")
+def test_a_wrong_composition_is_refused():
     with pytest.raises(ValueError, match="Li for each of the 2 particles, found 3"):
-        particles_csv(path, particles(2), composition={"Li": np.zeros(3)})
-    assert path.read_text() == "precious"
-    assert [p.name for p in tmp_path.iterdir()] == ["particles.csv"]
+        particle_table(particles(2), {"Li": np.zeros(3)})
+
+
+def test_particles_of_an_aligned_specimen_say_where_they_were_before():
+    table = particle_table(particles(2), {}, before_nm=np.array([[1.0, 2, 3], [4, 5, 6.5]]))
+    assert table.columns[-3:] == ("reconstruction_x_nm", "reconstruction_y_nm", "reconstruction_z_nm")
+    assert [row[-3:] for row in table.rows] == [("1.000", "2.000", "3.000"), ("4.000", "5.000", "6.500")]
