@@ -79,7 +79,11 @@ if TYPE_CHECKING:
     from aptstream.pole.align import align as align
     from aptstream.pole.align import alignment_of as alignment_of
     from aptstream.pole.alignment import Alignment as Alignment
+    from aptstream.pole.find import PoleSearch as PoleSearch
+    from aptstream.pole.find import find_poles as find_poles
     from aptstream.pole.flatten import flatten as flatten
+    from aptstream.pole.identify import Identity as Identity
+    from aptstream.pole.identify import identify as identify
     from aptstream.pole.pole import Pole as Pole
     from aptstream.pole.power import PlanePower as PlanePower
     from aptstream.pole.power import plane_power as plane_power
@@ -87,7 +91,9 @@ if TYPE_CHECKING:
     from aptstream.regions import Cylinder as Cylinder
     from aptstream.regions import OrientedBox as OrientedBox
     from aptstream.regions import Sphere as Sphere
+    from aptstream.report.pole import pole_figures as pole_figures
     from aptstream.report.spectrum import spectrum_figure as spectrum_figure
+    from aptstream.report.story import PoleStory as PoleStory
     from aptstream.report.summary import Summary as Summary
     from aptstream.report.write import report as report
     from aptstream.scan.lazy import scan as scan
@@ -168,10 +174,23 @@ _ROOMS = {
     "model.refiner": ("Refined",),
     "model.refiner_training": ("train_order_model",),
     "model.training": ("TrainingOptions", "train"),
-    "pole": ("Alignment", "PlanePower", "Pole", "align", "alignment_of", "flatten", "plane_power"),
+    "pole": (
+        *(
+            "Alignment",
+            "Identity",
+            "PlanePower",
+            "Pole",
+            "PoleSearch",
+            "align",
+            "alignment_of",
+            "find_poles",
+            "flatten",
+        ),
+        *("identify", "plane_power"),
+    ),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
-    "report": ("Summary", "report"),
+    "report": ("PoleStory", "Summary", "pole_figures", "report"),
     "report.spectrum": ("spectrum_figure",),
     "scan": ("ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),

@@ -34,6 +34,7 @@ from aptstream.cli_parts import (
     stdout,
     verb,
 )
+from aptstream.cli_pole import AcceptCandidate, Normal, add_pole_verbs, wish_for
 from aptstream.cli_ranges import add_range_verbs
 from aptstream.cli_scan import add_scan_verbs
 from aptstream.cli_simulate import simulate
@@ -45,6 +46,7 @@ export_app = typer.Typer(no_args_is_help=True, help="Write a result in a form th
 app.add_typer(export_app, name="export")
 app.add_typer(model_app, name="model")
 add_verbs(app)
+add_pole_verbs(app)
 add_range_verbs(app)
 add_scan_verbs(app)
 add_store_verbs(app, export_app)
@@ -110,6 +112,16 @@ def run(
     structure: Structure = None,
     a_nm: LatticeParameter = None,
     pole: Pole = None,
+    align: Annotated[
+        bool | None,
+        typer.Option(
+            "--align/--no-align",
+            help="Find the planes of the crystal, turn them normal to z, and scan where they are seen. Default: where "
+            "a crystal is given with --structure, --a or --pole, and its planes do not stand normal to z already.",
+        ),
+    ] = None,
+    normal: Normal = None,
+    accept_candidate: AcceptCandidate = False,
     cut: CutAt = None,
     runtime: RuntimeName = None,
     workers: Workers = None,
@@ -128,7 +140,9 @@ def run(
 
     elsewhere = scheduler_of(scheduler, tls_ca, tls_cert, tls_key, insecure=insecure)
     chosen = model_for(model, structure, a_nm, pole, runtime=runtime)
-    question = Question(file, ranges, roles_of(host, solute), chosen, cut=cut_of(cut))
+    given = structure is not None or a_nm is not None or pole is not None
+    wish = wish_for(chosen.crystal, normal, align if align is not None else given, accept_candidate, pole is not None)
+    question = Question(file, ranges, roles_of(host, solute), chosen, cut=cut_of(cut), wish=wish)
     check_question(question)
     with output_folder(out), StageDisplay(stderr) as stages:
         say_decisions(stderr, chosen, question.roles)

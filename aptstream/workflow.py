@@ -21,9 +21,11 @@ from aptstream.io.ions import open_ions
 from aptstream.io.lease import LEASE, building_of, leased
 from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
+from aptstream.orientation import Wish, orient
 from aptstream.points import Roles
 from aptstream.progress import Progress
 from aptstream.report import Summary, report
+from aptstream.report.story import PoleStory
 from aptstream.scan import ScanStore, run_scan
 from aptstream.scan.plan import check_crystal
 from aptstream.simulate import Particles
@@ -33,7 +35,16 @@ if TYPE_CHECKING:
 
 
 #: What a run makes beside the ions, in its order; the page comes last.
-_MADE = ("scan.zarr", ".scan.zarr.building", "grid.zarr", "grid.vti", "particles.csv", "figures")
+_MADE = (
+    "aligned.zarr",
+    ".aligned.zarr.building",
+    "scan.zarr",
+    ".scan.zarr.building",
+    "grid.zarr",
+    "grid.vti",
+    "particles.csv",
+    "figures",
+)
 
 
 class Stages(Progress, Protocol):
@@ -62,6 +73,8 @@ class Question:
         For simulated specimens: what is really there.
     cut : Cut, optional
         A fixed cut in place of the model's rule.
+    wish : Wish, optional
+        Planes that are to be brought normal to z first; the specimen is scanned as it is where there is none.
     """
 
     ions: Path
@@ -70,6 +83,7 @@ class Question:
     model: Model
     truth: Particles | None = None
     cut: Cut | None = None
+    wish: Wish | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,8 @@ class Conclusion:
         A fixed cut in place of the model's rule.
     guess : RolesGuess, optional
         Where the roles of the scan were guessed: why so.
+    story : PoleStory, optional
+        Where planes were looked for: what was found, and how the ions were moved.
     """
 
     scan: ScanStore
@@ -98,6 +114,7 @@ class Conclusion:
     truth: Particles | None = None
     cut: Cut | None = None
     guess: RolesGuess | None = None
+    story: PoleStory | None = None
 
 
 def next_free(name: str) -> Path:
@@ -255,10 +272,18 @@ def analyse(question: Question, out: Path, *, client: Client | None, stages: Sta
         guess = explain_roles(store.species_counts(), store.ranges)
         roles = guess.roles
         stages.note(str(guess))
+    model, story = question.model, None
+    if question.wish is not None:
+        stages.begin("align")
+        oriented = orient(store, question.wish, out / "aligned.zarr", client=client, progress=stages)
+        stages.note(str(oriented))
+        store, story = oriented.store, oriented.story
+        if oriented.crystal is not None:
+            model = model.looking_for(oriented.crystal)
     stages.begin("scan")
-    scan = run_scan(store, question.model, roles, out=out / "scan.zarr", client=client, progress=stages)
+    scan = run_scan(store, model, roles, out=out / "scan.zarr", client=client, progress=stages)
     discard(out / "grid.zarr")  # of a run that was stopped before its page was written
-    job = Conclusion(scan, store, question.model, question.truth, question.cut, guess)
+    job = Conclusion(scan, store, model, question.truth, question.cut, guess, story)
     return conclude(job, out=out, stages=stages)
 
 
@@ -287,6 +312,6 @@ def conclude(job: Conclusion, *, out: Path, stages: Stages) -> Summary:
     answer = find(job.scan, job.store, job.model, stages, cut=job.cut)
     comparison = compare_with_truth(answer.found, job.truth) if job.truth is not None else None
     stages.begin("report")
-    summary = Summary(answer, job.scan, job.store, job.model, comparison, job.guess)
+    summary = Summary(answer, job.scan, job.store, job.model, comparison, job.guess, job.story)
     report(summary, out)
     return summary

@@ -17,8 +17,8 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 #: Ions flow this way: a room imports from itself and from those before it.
 ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
-TOP = {"cluster", "display", "inspection", "verification", "workflow", "cli"}
-TOP |= {f"cli_{name}" for name in ("cluster", "model", "parts", "ranges", "scan", "simulate", "store")}
+TOP = {"cluster", "display", "inspection", "orientation", "verification", "workflow", "cli"}
+TOP |= {f"cli_{name}" for name in ("cluster", "model", "parts", "pole", "ranges", "scan", "simulate", "store")}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]
 GATES = {
@@ -27,6 +27,7 @@ GATES = {
     "_kdtree": "cloud/tree.py",
     "_ions": "io/decode.py",
     "_text": "io/text.py",
+    "_waves": "pole/waves.py",
     "_gridnet": "model/gridnet.py",
 }
 

@@ -113,7 +113,7 @@ def test_the_report_takes_molecular_ions_apart_everywhere(store, tmp_path):
         return {symbol: 100 * n / sum(atoms.values()) for symbol, n in atoms.items()}
 
     table = particle_table(found, percent)
-    particles_csv(tmp_path / "p.csv", found, composition=percent)
+    particles_csv(tmp_path / "p.csv", table)
     largest = int(found.n_voxels.argmax())
     expected = by_hand(label == largest + 1)
     row = dict(zip(table.columns, table.rows[largest], strict=True))

@@ -14,7 +14,7 @@ from aptstream.errors import PlanError
 from aptstream.grid import find, open_grid, save_grid
 from aptstream.grid.compare import compare_with_truth
 from aptstream.grid.evaluate import PARTICLE_LABELS, VOXEL_LABELS, evaluate_grid, evaluate_run
-from aptstream.report.tables import particles_csv
+from aptstream.report.tables import particle_table, particles_csv
 from aptstream.simulate import Particles, read_truth
 
 
@@ -29,7 +29,7 @@ def run_folder(answer, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     save_grid(folder / "grid.zarr", answer)
-    particles_csv(folder / "particles.csv", answer.found, composition={})
+    particles_csv(folder / "particles.csv", particle_table(answer.found, {}))
     return folder
 
 
