@@ -32,7 +32,7 @@ from aptstream.cloud import ingest
 from aptstream.cloud.store import PointStore
 from aptstream.crystal import Crystal
 from aptstream.io import read_ions, write_pos
-from aptstream.points import PointCloud, Range, RangeTable
+from aptstream.points import Range, RangeTable
 from aptstream.pole import Pole, find_poles, identify
 from aptstream.pole.waves import WaveGrid
 from aptstream.simulate import Particles
@@ -112,7 +112,7 @@ def look(seed: tuple[int, int], point: Floats) -> dict[str, Any]:
     settings, has_particles = needle_settings(point)
     needle = simulate_needle(rng, settings, particles_in(rng) if has_particles else NONE)
     with tempfile.TemporaryDirectory() as folder:
-        store = stored(needle.cloud, Path(folder))
+        store = stored(needle.cloud.position, Path(folder))
         start = process_time()
         found = find_poles(store)
         seconds = process_time() - start
@@ -166,7 +166,7 @@ def structureless(number: int) -> dict[str, Any]:
     """Search a needle without a lattice."""
     specimen = simulate_structureless(np.random.default_rng((SEED, 7, number)), CONE)
     with tempfile.TemporaryDirectory() as folder:
-        found = find_poles(stored(specimen.cloud, Path(folder)))
+        found = find_poles(stored(specimen.cloud.position, Path(folder)))
     return {
         "number": number,
         "found": any(pole.status == "found" for pole in found.poles),
@@ -179,20 +179,19 @@ def structureless(number: int) -> dict[str, Any]:
 
 def measured(path: Path) -> None:
     """Look at a measured reconstruction, and at the same with planes put in."""
-    ions = read_ions(path)
+    position = read_ions(path)[0]
     for grid in GRIDS:
         with tempfile.TemporaryDirectory() as folder:
-            found = find_poles(stored(ions, Path(folder)), grid=grid)
+            found = find_poles(stored(position, Path(folder)), grid=grid)
         window = {"lateral_nm": grid.lateral_nm, "axial_nm": grid.axial_nm}
         tell("measured", {**window, "found": len(found.poles), "strength": round(found.best_strength, 2)})
     for amplitude in (0.12, 0.2):
         for tilt in (0.0, 12.0, 25.0):
-            put_in(ions, amplitude, tilt)
+            put_in(position.astype(np.float64), amplitude, tilt)
 
 
-def put_in(ions: PointCloud, amplitude: float, tilt_deg: float) -> None:
+def put_in(position: Floats, amplitude: float, tilt_deg: float) -> None:
     """Move ions towards planes 0.2025 nm apart with a dome of 100 nm, within 11 nm of an axis; look for them."""
-    position = ions.position.astype(np.float64)
     low, high = position.min(axis=0), position.max(axis=0)
     normal = np.array([np.sin(np.deg2rad(tilt_deg)), 0, np.cos(np.deg2rad(tilt_deg))])
     away = position - (low + high) / 2
@@ -203,18 +202,18 @@ def put_in(ions: PointCloud, amplitude: float, tilt_deg: float) -> None:
     planes = ((position - (low + high) / 2) @ normal + square / 200) / spacing
     # <exp 2 pi i (u + s sin 2 pi u)> is the Bessel function J1(2 pi s), which is pi s for small s.
     shift = amplitude * np.exp(-((np.sqrt(square) / 11) ** 6)) / np.pi * np.sin(2 * np.pi * planes) * spacing
-    moved = replace(ions, position=(position - shift[:, None] * normal).astype(np.float32))
     with tempfile.TemporaryDirectory() as folder:
-        found = find_poles(stored(moved, Path(folder)))
+        found = find_poles(stored(position - shift[:, None] * normal, Path(folder)))
     best = found.best
     angle = None if best is None else np.degrees(np.arccos(min(1.0, abs(float(np.dot(best.direction, normal))))))
     row = {"amplitude": amplitude, "tilt_deg": tilt_deg, "found": best is not None and best.status == "found"}
     tell("put in", {**row, "strength": round(found.best_strength, 1), "angle_deg": angle})
 
 
-def stored(cloud: PointCloud, folder: Path) -> PointStore:
+def stored(position: npt.ArrayLike, folder: Path) -> PointStore:
     """Put ions into a point store."""
-    write_pos(folder / "ions.pos", cloud.position, np.full(len(cloud), 27, np.float32))
+    ions = np.asarray(position, dtype=np.float32)
+    write_pos(folder / "ions.pos", ions, np.full(len(ions), 27, np.float32))
     return ingest(folder / "ions.pos", ranges=ALL, out=folder / "ions.zarr")
 
 

@@ -46,6 +46,15 @@ WORTH_IT = 7.5
 #: Candidates at other columns belong to the same planes if their waves differ by no more: per nm, and for every nm of
 #: distance, laterally and along z.
 SAME_PLANES = ((0.4, 0.04), (0.3, 0.03))
+#: Fewest places in which planes can be fitted: more than a bent plane has numbers.
+FEWEST_PLACES = 12
+#: Window in which the strength of planes is mapped, its standard deviations in nm; cells that are filled less than
+#: half as well as the fullest are left out.
+MAP_NM, FILLED = (2.0, 4.0), 0.5
+#: The axis goes through the middle of all that is stronger than this: three times what ions give that stand anywhere.
+CLEAR = 3.0
+#: Planes are seen where so much is left of the largest amplitude.
+SEEN = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -89,10 +98,11 @@ class PoleSearch:
                 f"confirmed: strength {pole.strength:.1f} in {pole.n_regions} regions; {FOUND:g} in {FEWEST_REGIONS} "
                 f"are needed."
             )
+        if not self.best_strength:
+            return f"No planes were found: nothing stands out of noise in any of {len(self.candidates)} columns."
         return (
-            f"No planes were found: what stands out most of {len(self.candidates)} columns has strength "
-            f"{self.best_strength:.1f} in the ions that it was not chosen by, {CANDIDATE:g} makes a candidate and "
-            f"{FOUND:g} planes."
+            f"No planes were found: what stands out most has strength {self.best_strength:.1f} in ions that took no "
+            f"part in the search; {CANDIDATE:g} makes a candidate and {FOUND:g} planes."
         )
 
 
@@ -168,34 +178,39 @@ def follow(store: PointStore, candidate: Candidate) -> Pole | None:
     middle = np.array([candidate.x_nm, candidate.y_nm, float(np.median(position[:, 2]))])
     dome = round_dome(middle, candidate.wave_per_nm, candidate.curvature_per_nm, np.zeros(2))
     residue = leave_over(sum_waves(position[asked], dome), dome, NARROW)
+    if len(residue) < FEWEST_PLACES:
+        return None
     dome = fit_round(residue, dome, candidate.curvature_per_nm)
     sums = sum_waves(position[asked], dome)
     if stands_out(leave_over(sums, dome, NARROW)) < WORTH_IT:
         return None
     dome = _centred(sums, dome)
-    dome = fit_free(leave_over(sum_waves(position[asked], dome), dome, WIDE), dome)
+    residue = leave_over(sum_waves(position[asked], dome), dome, WIDE)
+    if len(residue) < FEWEST_PLACES:
+        return None
+    dome = fit_free(residue, dome)
     other = leave_over(sum_waves(position[~asked], dome), dome, WIDE)
+    if len(other) < FEWEST_PLACES:
+        return None
     dome = fit_free(leave_over(sum_waves(position, dome), dome, WIDE), dome)
     sums = sum_waves(position, dome)
-    return _pole(sums, _centred(sums, dome), stands_out(other), len(other.places_nm))
+    return _pole(sums, _centred(sums, dome), stands_out(other), len(other))
 
 
-#: Window in which the strength of planes is mapped, its standard deviations in nm.
-MAP_NM = (2.0, 4.0)
-#: Planes are seen where so much is left of the largest amplitude.
-SEEN = 1 / 3
+def _excess(sums: Sums) -> Floats:
+    """Power of the planes beyond that of ions that stand anywhere; NaN where there are few ions."""
+    power, ions = sums.power(*MAP_NM)
+    filled = ions > FILLED * np.percentile(ions, 95)
+    return np.where(filled, power.astype(np.float64) - 1, np.nan)
 
 
 def _centred(sums: Sums, dome: Dome) -> Dome:
     """Move the centre of a dome to the middle of where its planes are seen, and let the axis follow them."""
-    power, ions = sums.power(*MAP_NM)
-    seen = np.where(ions > 0.5 * np.percentile(ions, 95), np.maximum(power - 1 - 2, 0), 0).astype(np.float64)
+    excess, (x, y, z) = _excess(sums), sums.axes_nm
+    seen = np.fmax(excess + 1 - CLEAR, 0)
     layers = seen.sum(axis=(0, 1))
     if np.count_nonzero(layers) < 3:
         return dome
-    x, y, z = (
-        low + edge * (np.arange(n) + 0.5) for low, edge, n in zip(sums.low_nm, (0.5, 0.5, 1.0), seen.shape, strict=True)
-    )
     at = np.column_stack([seen.sum(axis=1).T @ x, seen.sum(axis=0).T @ y]) / np.maximum(layers, 1e-30)[:, None]
     height = float((layers @ z) / layers.sum())
     depth, weight = z - height, layers / layers.sum()
@@ -209,16 +224,11 @@ def _centred(sums: Sums, dome: Dome) -> Dome:
 
 def _pole(sums: Sums, dome: Dome, strength: float, n_regions: int) -> Pole:
     """Say where the planes of a dome are seen."""
-    power, ions = sums.power(*MAP_NM)
-    power = np.where(ions > 0.5 * np.percentile(ions, 95), power - 1, np.nan)
-    x, y, z = (
-        low + edge * (np.arange(n) + 0.5)
-        for low, edge, n in zip(sums.low_nm, (0.5, 0.5, 1.0), power.shape, strict=True)
-    )
+    excess, (x, y, z) = _excess(sums), sums.axes_nm
     axis = dome.centre_nm[:2] + np.outer(z - dome.centre_nm[2], dome.axis)
     away = np.hypot(x[:, None, None] - axis[:, 0], y[None, :, None] - axis[:, 1])
-    whole = np.isfinite(power)
-    strong = np.where(whole, power, 0.0)
+    whole = np.isfinite(excess)
+    strong = np.where(whole, excess, 0.0)
     ring = np.minimum(away.astype(int), int(WIDE.reach_nm))
     rings = np.bincount(ring[whole], strong[whole]) / np.maximum(np.bincount(ring[whole]), 1)
     weak = np.flatnonzero(rings < rings[:3].max() * SEEN**2)

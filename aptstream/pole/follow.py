@@ -128,16 +128,13 @@ class Residue:
     log_power: Singles
     step_per_nm: Floats
 
+    def __len__(self) -> int:
+        return len(self.places_nm)
+
     @property
     def middle(self) -> npt.NDArray[np.int64]:
         """Index of wave vector zero, (3,)."""
         return np.array(self.log_power.shape[1:]) // 2
-
-    @property
-    def at_planes(self) -> Floats:
-        """Log power at the planes as they are assumed, (n,)."""
-        x, y, z = self.middle
-        return self.log_power[:, x, y, z].astype(np.float64)
 
     def splines(self, reach_per_nm: float) -> Callable[[Floats], Floats]:
         """Return the log power at any small wave vectors (n, 3), one a place; beyond the reach it stays as there."""
@@ -187,6 +184,13 @@ class Sums:
     def high_nm(self) -> Floats:
         """High corner, (3,)."""
         return np.asarray(self.low_nm + CELL_NM * self.ions.shape)
+
+    @property
+    def axes_nm(self) -> tuple[Floats, Floats, Floats]:
+        """Middles of the cells along x, y and z."""
+        steps = zip(self.low_nm, CELL_NM, self.ions.shape, strict=True)
+        x, y, z = (np.asarray(low + edge * (np.arange(n) + 0.5), np.float64) for low, edge, n in steps)
+        return x, y, z
 
     def power(self, lateral_nm: float, axial_nm: float) -> tuple[Singles, Singles]:
         """Power of the planes in a Gaussian window round every cell, 1 on average without any; and the ions there."""
@@ -251,7 +255,7 @@ def leave_over(sums: Sums, dome: Dome, windows: Windows) -> Residue:
     corners = corners[((corners >= 0) & (corners < sums.ions.shape)).all(axis=1)]
     pieces = [tuple(slice(c, c + 2 * h + 1) for c, h in zip(corner, half, strict=True)) for corner in corners]
     squares = np.array([(ions[piece] * window**2).sum() for piece in pieces])
-    enough = squares >= _WELL_FILLED * np.percentile(squares, 90)
+    enough = squares >= _WELL_FILLED * np.percentile(squares, 90) if len(squares) else np.zeros(0, bool)
     size = [fft.next_fast_len(max(32, 2 * int(h) + 2)) for h in half]
     spectra = np.empty((int(enough.sum()), *size), np.float32)
     for number, k in enumerate(np.flatnonzero(enough)):

@@ -93,5 +93,5 @@ def test_columns_hold_only_regions_that_are_full(searched):
 
 @pytest.mark.slow
 def test_no_planes_are_found_in_measured_silicon(shared_data, tmp_path):
-    search = find_poles(stored(read_ions(shared_data / "si" / "Si.pos").position, tmp_path))
+    search = find_poles(stored(read_ions(shared_data / "si" / "Si.pos")[0], tmp_path))
     assert search.poles == (), search.verdict
