@@ -60,9 +60,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes")
     given = parser.parse_args()
     with ProcessPoolExecutor(given.workers) as pool:
-        rows = told("needle", each(pool, points(given.specimens, SEED)))
         blurred = told("blurred", each(pool, points(given.blurred, SEED + 1, 0.06)))
         nothing = told("structureless", pool.map(structureless, range(given.structureless)))
+        rows = told("needle", each(pool, points(given.specimens, SEED)))
     sharp = [row for row in rows if row["sigma_nm"] <= 0.05]
     rate("success up to 0.05 nm", sharp, "success")
     for hkl in FAMILIES:

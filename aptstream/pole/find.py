@@ -182,7 +182,7 @@ def follow(store: PointStore, candidate: Candidate) -> Pole | None:
         return None
     dome = fit_round(residue, dome, candidate.curvature_per_nm)
     sums = sum_waves(position[asked], dome)
-    if stands_out(leave_over(sums, dome, NARROW)) < WORTH_IT:
+    if stands_out(leave_over(sums, dome, NARROW), dome) < WORTH_IT:
         return None
     dome = _centred(sums, dome)
     residue = leave_over(sum_waves(position[asked], dome), dome, WIDE)
@@ -192,9 +192,10 @@ def follow(store: PointStore, candidate: Candidate) -> Pole | None:
     other = leave_over(sum_waves(position[~asked], dome), dome, WIDE)
     if len(other) < FEWEST_PLACES:
         return None
+    strength = stands_out(other, dome)
     dome = fit_free(leave_over(sum_waves(position, dome), dome, WIDE), dome)
     sums = sum_waves(position, dome)
-    return _pole(sums, _centred(sums, dome), stands_out(other), len(other))
+    return _pole(sums, _centred(sums, dome), strength, len(other))
 
 
 def _excess(sums: Sums) -> Floats:

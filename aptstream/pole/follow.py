@@ -24,6 +24,8 @@ Singles = npt.NDArray[np.float32]
 CELL_NM = np.array([0.5, 0.5, 1.0])
 #: Waves that are off by so much show what stands there without planes, per nm.
 BESIDE_PER_NM = (0.3, 0.9, 0.45)
+#: So much longer and shorter waves show what stands there on any surface with the same normal, per nm.
+ALONG_PER_NM = (0.2, 0.24, 0.28, 0.32, 0.36, 0.4, 0.44)
 _WELL_FILLED = 0.6
 
 
@@ -317,10 +319,23 @@ def _climb(loss: Callable[[Floats], float], start: Floats, steps: Floats) -> Flo
     return np.asarray(optimize.minimize(loss, start, method="Nelder-Mead", options=options).x)
 
 
-def stands_out(residue: Residue) -> float:
-    """Tell by how many standard deviations the planes stand out of waves a little beside them.
+def stands_out(residue: Residue, dome: Dome) -> float:
+    """Tell by how many standard deviations the planes stand out of waves beside them.
 
-    Whatever else correlates ions, such as density waves or hits that came together, is there beside the planes too.
+    Whatever else correlates ions is beside the planes too. Density waves and edges are there at waves all around; hits
+    that came together, on one piece of the surface, at longer and shorter waves along the same normal.
+
+    Parameters
+    ----------
+    residue : Residue
+        What the dome leaves over of ions that should not have been asked for it.
+    dome : Dome
+        The planes.
+
+    Returns
+    -------
+    float
+        Mean log power on the planes, less the larger of its means around and along the normal, over its scatter around.
     """
     mean = residue.log_power.mean(axis=0, dtype=np.float64)
     off = np.meshgrid(
@@ -329,6 +344,19 @@ def stands_out(residue: Residue) -> float:
     )
     far = np.sqrt(sum(o * o for o in off))
     least, most, axial = BESIDE_PER_NM
-    beside = mean[(far > least) & (far < most) & (np.abs(off[2]) < axial)]
+    around = mean[(far > least) & (far < most) & (np.abs(off[2]) < axial)]
     x, y, z = residue.middle
-    return float((mean[x, y, z] - beside.mean()) / beside.std())
+    level = max(around.mean(), _along_normal(residue, dome).mean())
+    return float((mean[x, y, z] - level) / around.std())
+
+
+def _along_normal(residue: Residue, dome: Dome) -> Floats:
+    """Mean log power of longer and shorter waves than that of the planes, normal to them everywhere, (n,)."""
+    waves = dome.wave_per_nm + (residue.places_nm - dome.centre_nm) @ dome.bend_per_nm2
+    normals = waves / np.linalg.norm(waves, axis=1)[:, None]
+    rows = np.arange(len(residue))
+    powers = []
+    for length in (*ALONG_PER_NM, *(-length for length in ALONG_PER_NM)):
+        x, y, z = (residue.middle + np.rint(length * normals / residue.step_per_nm).astype(np.int64)).T
+        powers.append(residue.log_power[rows, x, y, z].mean(dtype=np.float64))
+    return np.array(powers)
