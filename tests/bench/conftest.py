@@ -42,3 +42,9 @@ def rivals():
 def recognition():
     """The benchmark itself."""
     return load("bench_recognition")
+
+
+@pytest.fixture(scope="session")
+def bench_pole():
+    """The benchmark of poles."""
+    return load("bench_pole")
