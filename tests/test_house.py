@@ -49,6 +49,11 @@ def tree_of(path):
 
 
 @functools.cache
+def nodes_of(path):
+    return list(ast.walk(tree_of(path)))
+
+
+@functools.cache
 def imports(path):
     """Imported module, and whether only inside a function; what only type checkers see does not count."""
     found = []
@@ -163,7 +168,7 @@ def test_everything_public_says_what_it_is(path):
 def test_only_the_command_line_prints(path):
     calls = [
         node.lineno
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert calls == [] or path.name == "cli.py"
@@ -171,7 +176,7 @@ def test_only_the_command_line_prints(path):
 
 @by_module
 def test_nothing_asserts_about_input_or_swallows_everything(path):
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         assert not isinstance(node, ast.Assert), node.lineno
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, node.lineno

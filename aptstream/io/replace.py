@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,8 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
 def discard(folder: Path) -> None:
     """Remove a folder that was being written, if it is still there.
 
-    After an interruption a thread of Zarr may still finish a file in it and bring it back: so it is looked for again.
+    After an error or an interruption a thread of Zarr may still finish a file in it and bring it back: so, while one is
+    being handled, it is looked for again a moment later.
 
     Parameters
     ----------
@@ -62,7 +64,8 @@ def discard(folder: Path) -> None:
         if not folder.exists():
             return
         shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(0.1)
+        if folder.exists() or sys.exception() is not None:
+            time.sleep(0.1)
 
 
 def sync(path: Path) -> None:

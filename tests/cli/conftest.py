@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer.testing
 from commands import ALLOY, SHIFT, call
 
 from aptstream.io import read_ions, write_pos, write_rrng
 from aptstream.points import Range, RangeTable
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _built_once():
+    """Typer builds the whole command line anew for every call in a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -35,12 +35,6 @@ TABLE = RangeTable((Range(26, 28, (("Al", 1),)), Range(6, 8, (("Li", 1),))))
 OTHER = RangeTable((Range(40, 60, (("Cr", 1), ("O", 2))), Range(6, 8, (("Li", 1),))))
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch):
-    """A power cut is not tested here, and many small files would wait for the disk."""
-    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
-
-
 @pytest.fixture
 def source(tmp_path):
     rng = np.random.default_rng(2)

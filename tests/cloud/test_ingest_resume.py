@@ -34,11 +34,10 @@ N_TOLD = 4 + 4 + 5
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_parts():
-    """Four blocks, five runs; a power cut is not tested here."""
+    """Four blocks, five runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "LAYOUT", Layout(1000, 200, 2, 2))
         patch.setattr(digest, "RUN_ROWS", 800)
-        patch.setattr("os.fsync", lambda _descriptor: None)
         yield
 
 

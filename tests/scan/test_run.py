@@ -157,6 +157,28 @@ def test_a_folder_that_a_thread_brings_back_is_removed_all_the_same(tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_only_after_an_error_a_folder_is_looked_for_again(tmp_path, monkeypatch):
+    folder, waited = tmp_path / "building", []
+
+    def bring_back(seconds):
+        waited.append(seconds)
+        if len(waited) == 1:
+            (folder / "p_2nm").mkdir(parents=True)
+
+    monkeypatch.setattr("time.sleep", bring_back)
+    folder.mkdir()
+    discard(folder)
+    assert waited == []
+    folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            discard(folder)
+    assert len(waited) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_plan_that_cannot_be_made_leaves_nothing_behind(specimen_store, model, roles, tmp_path):
     judges = tuple(replace(judge, edge_nm=19 if judge.edge_nm == 4 else 2) for judge in model.judges)
     with pytest.raises(PlanError, match="18 x 18 x 20 nm"):
