@@ -25,7 +25,7 @@ MOST_ROWS = 500
 MOST_FIGURE_BYTES = 10_000_000
 
 #: Figures of a larger ratio of width to height take the whole width.
-WIDE = 1.8
+WIDE = 1.6
 
 HEADINGS = {
     "id": "No.",

@@ -213,7 +213,7 @@ def _dome(radius_nm: float) -> str:
 
 
 def _span(low: float, high: float) -> str:
-    return f"{low:.0f} to {high:.0f} nm".replace("-", "\N{MINUS SIGN}")
+    return f"{round(low)} to {round(high)} nm".replace("-", "\N{MINUS SIGN}")
 
 
 def _off(off: float) -> str:
