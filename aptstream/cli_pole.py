@@ -94,8 +94,10 @@ def pole(
             figures.mkdir(parents=True, exist_ok=True)
             pole_figures(story, figures)
         stages.finish()
-    numbers = search_facts(search, identity)
-    write_json(numbers, json_to) if json_to is not None else show_facts(stdout, numbers)
+    if json_to is not None:
+        write_json(search_facts(search, identity), json_to)
+    else:
+        show_facts(stdout, search_words(search, identity))
 
 
 def crystal_of(structure: str | None, a_nm: float | None, pole: str | None) -> Crystal | None:
@@ -136,6 +138,25 @@ def wish_for(crystal: Crystal, normal: str | None, align: bool, accept_candidate
     if not (align or direction is not None or accept_candidate):
         return None
     return Wish(crystal, named, direction, accept_candidate)
+
+
+def search_words(search: PoleSearch, identity: Identity | None) -> dict[str, str]:
+    """Say what a search found, a sentence a pole."""
+    words = {"verdict": search.verdict}
+    if identity is not None:
+        words["names"] = (
+            f"right with {identity.posterior:.1%} if the crystal is; spacings are {identity.scale:.3f} × those found"
+        )
+    for number, found in enumerate(search.poles):
+        name = f"{identity.name(number)} planes" if identity is not None else "planes"
+        normal = ", ".join(f"{part:.3f}" for part in found.direction)
+        start, end = (", ".join(f"{part:.1f}" for part in at) for at in (found.region.start, found.region.end))
+        words[f"pole {number + 1}"] = (
+            f"{name}, {found.status}: strength {found.strength:.0f} in {found.n_regions} regions; "
+            f"{found.spacing_nm:.4f} nm apart; normal ({normal}), {found.tilt_deg:.1f}° from z; dome radius "
+            f"{found.dome_radius_nm:.0f} nm; seen within {found.radius_nm:.0f} nm of the axis, ({start}) to ({end}) nm"
+        )
+    return words
 
 
 def search_facts(search: PoleSearch, identity: Identity | None) -> dict[str, Any]:

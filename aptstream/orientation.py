@@ -170,7 +170,7 @@ def choose(store: PointStore, search: PoleSearch, identity: Identity | None, wis
             if asked
             else f"The order of {wished.label} shows on none of them."
         )
-        raise PlanError(f"Planes were found that are {names} of {wished.parent.label}. {lack} {_OTHERWISE}")
+        raise PlanError(f"What was found are the {names} of {wished.parent.label}. {lack} {_OTHERWISE}")
     return serving[0]
 
 
