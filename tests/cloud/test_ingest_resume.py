@@ -58,9 +58,8 @@ def expected(tmp_path_factory, _small_parts):
 def write_ions(path, n):
     rng = np.random.default_rng(4)
     sizes = [min(n - start, 1 << 20) for start in range(0, n, 1 << 20)]
-    write_pos_blocks(
-        path, ((rng.uniform((-20, -20, -7), (20, 20, 7), (k, 3)), rng.choice([7.0, 27, 50], k)) for k in sizes)
-    )
+    corner = np.array([20, 20, max(7, n / 600_000)])  # few bricks, none of them absurdly dense
+    write_pos_blocks(path, ((rng.uniform(-corner, corner, (k, 3)), rng.choice([7.0, 27, 50], k)) for k in sizes))
 
 
 def building(out):
