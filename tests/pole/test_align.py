@@ -124,9 +124,12 @@ def test_the_content_does_not_depend_on_blocks(source, tmp_path, monkeypatch, la
 
 
 @pytest.mark.parametrize(
-    "region", ["pole", Sphere((0, 0, 30), 14), Box((-5, -40, 0), (40, 0, 60)), Box((-99, -99, -99), (99, 99, 99))]
+    ("region", "piece"),
+    [
+        *(("pole", 300), ("pole", 1 << 18), (Sphere((0, 0, 30), 14), 1 << 18)),
+        *((Box((-5, -40, 0), (40, 0, 60)), 300), (Box((-99, -99, -99), (99, 99, 99)), 300)),
+    ],
 )
-@pytest.mark.parametrize("piece", [300, 1 << 18])
 def test_a_region_cuts(source, tmp_path, monkeypatch, region, piece):
     monkeypatch.setattr(rooms["pole.align"], "PIECE_ROWS", piece)
     told = []

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from domed import inside, make_pole, on_planes, poles
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aptstream.crystal import Crystal
@@ -95,7 +96,7 @@ def test_planes_that_are_normal_to_z_keep_x_and_y():
 
 
 @given(poles(), seeds)
-@settings(max_examples=30)
+@examples(30)
 def test_it_is_continuous_and_rises_along_the_normal_everywhere(pole, seed):
     alignment = Alignment.of(pole)
     rng = np.random.default_rng(seed)
@@ -110,7 +111,7 @@ def test_it_is_continuous_and_rises_along_the_normal_everywhere(pole, seed):
 
 
 @given(poles(), seeds)
-@settings(max_examples=20)
+@examples(20)
 def test_an_ion_comes_to_the_same_place_whatever_is_beside_it(pole, seed):
     alignment = replace(Alignment.of(pole), field=wavy(seed))
     position = everywhere(pole, np.random.default_rng(seed), 150).astype("f4")
@@ -219,7 +220,7 @@ def places(value, path=()):
 
 
 @given(st.data())
-@settings(max_examples=400)
+@examples(400)
 def test_anything_else_in_json_is_refused_or_a_map_that_can_be_undone(data):
     written = replace(Alignment.of(make_pole(20, 10, 60)), field=wavy(0)).as_json()
     path = data.draw(st.sampled_from(list(places(written))))

@@ -11,6 +11,7 @@ import pytest
 from domed import inside, make_pole, on_planes
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation
 from smallstore import rewrite
 
@@ -394,7 +395,9 @@ def summary(refined_scan, specimen_store, refined_model):
     return Summary(find(refined_scan, specimen_store, refined_model), refined_scan, specimen_store, refined_model)
 
 
-def test_the_page_tells_of_the_planes(summary, aligned_story, tmp_path):
+def test_the_page_tells_of_the_planes(summary, aligned_story, tmp_path, monkeypatch):
+    empty = {f"{n}": ("looked at elsewhere", Figure()) for n in range(5)}
+    monkeypatch.setattr("aptstream.report.write.figures", lambda _: empty)
     page = unescape(report(replace(summary, pole=aligned_story), tmp_path).read_text(encoding="utf-8"))
     assert page.index("<h2>Figures</h2>") < page.index("<h2>Lattice planes</h2>") < page.index("<h2>Settings</h2>")
     assert aligned_story.sentence in page
