@@ -141,7 +141,8 @@ def run(
     elsewhere = scheduler_of(scheduler, tls_ca, tls_cert, tls_key, insecure=insecure)
     chosen = model_for(model, structure, a_nm, pole, runtime=runtime)
     given = structure is not None or a_nm is not None or pole is not None
-    wish = wish_for(chosen.crystal, normal, align if align is not None else given, accept_candidate, pole is not None)
+    looks = align if align is not None else given
+    wish = wish_for(chosen.crystal, normal, align=looks, accept_candidate=accept_candidate, named=pole is not None)
     question = Question(file, ranges, roles_of(host, solute), chosen, cut=cut_of(cut), wish=wish)
     check_question(question)
     with output_folder(out), StageDisplay(stderr) as stages:

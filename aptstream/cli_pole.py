@@ -130,7 +130,7 @@ def normal_of(text: str | None) -> Triple | None:
     return x, y, z
 
 
-def wish_for(crystal: Crystal, normal: str | None, align: bool, accept_candidate: bool, named: bool) -> Wish | None:
+def wish_for(crystal: Crystal, normal: str | None, *, align: bool, accept_candidate: bool, named: bool) -> Wish | None:
     """Say which planes a run is to bring normal to z, if any."""
     from aptstream.orientation import Wish
 
