@@ -20,6 +20,7 @@ from aptstream.cli_parts import (
     Host,
     LatticeParameter,
     ModelName,
+    NeighboursOf,
     Pole,
     RuntimeName,
     Seed,
@@ -123,6 +124,7 @@ def run(
     normal: Normal = None,
     accept_candidate: AcceptCandidate = False,
     cut: CutAt = None,
+    neighbours: NeighboursOf = 6,
     runtime: RuntimeName = None,
     workers: Workers = None,
     scheduler: SchedulerAt = None,
@@ -143,7 +145,7 @@ def run(
     given = structure is not None or a_nm is not None or pole is not None
     looks = align if align is not None else given
     wish = wish_for(chosen.crystal, normal, align=looks, accept_candidate=accept_candidate, named=pole is not None)
-    question = Question(file, ranges, roles_of(host, solute), chosen, cut=cut_of(cut), wish=wish)
+    question = Question(file, ranges, roles_of(host, solute), chosen, cut=cut_of(cut, neighbours), wish=wish)
     check_question(question)
     with output_folder(out), StageDisplay(stderr) as stages:
         say_decisions(stderr, chosen, question.roles)
@@ -191,6 +193,7 @@ def find(
     out: Annotated[Path, typer.Option(help="Output folder; must not exist, or be empty.")],
     model: ModelName = "order",
     cut: CutAt = None,
+    neighbours: NeighboursOf = 6,
     json_to: JsonTo = None,
 ) -> None:
     """Find the particles of a finished scan, and write a report.
@@ -203,7 +206,7 @@ def find(
     from aptstream.workflow import Conclusion, conclude, output_folder
 
     with output_folder(out), StageDisplay(stderr) as stages:
-        job = Conclusion(open_scan(scan_path), open_store(store), load_model(model), cut=cut_of(cut))
+        job = Conclusion(open_scan(scan_path), open_store(store), load_model(model), cut=cut_of(cut, neighbours))
         summary = conclude(job, out=out, stages=stages)
         stages.finish()
         show_summary(summary, out, stages.seconds, json_to)
@@ -230,6 +233,22 @@ def info(
         write_json(facts(path), json_to)
     else:
         show_facts(stdout, facts(path))
+
+
+@export_app.command("particles")
+@verb
+def export_particles(
+    path: Annotated[Path, typer.Argument(help="Output folder of a run, or its particles.csv.")],
+    to: Annotated[Path, typer.Option(help="File to write (.csv, .parquet, .h5).", callback=in_a_folder)],
+) -> None:
+    """Write the particle table for other programs: one column a measure, named with its unit.
+
+    Example: `aptstream export particles R5096 --to particles.parquet`
+    """
+    from aptstream.report.tables import read_particles, write_particles
+
+    write_particles(to, read_particles(path))
+    stderr.print(f"wrote {to}")
 
 
 @export_app.command("grid")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 
 import typer
 from rich.console import Console
@@ -40,6 +40,10 @@ RuntimeName = Annotated[
     typer.Option("--runtime", help="What networks run on: litert or tensorflow. Default: tensorflow where a GPU is."),
 ]
 CutAt = Annotated[str | None, typer.Option("--cut", help="Fixed cut: 62/64 of the votes, or 0.5 of the order.")]
+NeighboursOf = Annotated[
+    int,
+    typer.Option("--neighbours", help="With --cut: voxels connected across faces (6), edges (18) or corners (26)."),
+]
 
 
 #: Verbs that go on where they were stopped.
@@ -138,16 +142,23 @@ def _parent(structure: str) -> str | None:
     return STRUCTURES[structure].parent if structure in STRUCTURES else None
 
 
-def cut_of(text: str | None) -> Cut | None:
-    """Read a cut: 0.5 of the order, or 62/64 of the votes."""
+def cut_of(text: str | None, neighbours: int) -> Cut | None:
+    """Read a cut: 0.5 of the order, or 62/64 of the votes; and which voxels it connects."""
     from aptstream.errors import PlanError
     from aptstream.grid.answer import Cut
 
+    connects: dict[int, Literal[6, 18, 26]] = {6: 6, 18: 18, 26: 26}
+    if neighbours not in connects:
+        raise typer.BadParameter(f"found {neighbours}, expected 6, 18 or 26", param_hint="--neighbours")
     if text is None:
+        if neighbours != min(connects):
+            raise typer.BadParameter("belongs to a fixed cut: give --cut too", param_hint="--neighbours")
         return None
     part, slash, whole = text.partition("/")
     try:
-        return Cut(float(part) / float(whole), "votes") if slash else Cut(float(part))
+        if slash:
+            return Cut(float(part) / float(whole), "votes", connects[neighbours])
+        return Cut(float(part), neighbours=connects[neighbours])
     except (ValueError, ZeroDivisionError, PlanError) as error:
         raise typer.BadParameter(
             f"found {text!r}, expected a probability such as 0.5 for the order, or 62/64 for the votes",

@@ -10,15 +10,24 @@ import numpy.typing as npt
 
 from aptstream.cloud.store import PointStore
 from aptstream.errors import PlanError, StoreError
-from aptstream.grid.composition import count_ions
 from aptstream.grid.control import PEAK_BOUNDS, Control, shuffled_control
-from aptstream.grid.precipitates import BoundaryRule, Precipitates, expected_precipitates, find_precipitates
+from aptstream.grid.measures import Measures, measure_particles, share_of_labels
+from aptstream.grid.precipitates import (
+    BoundaryRule,
+    Neighbours,
+    Precipitates,
+    expected_precipitates,
+    find_precipitates,
+)
 from aptstream.grid.refine import refine
+from aptstream.grid.statistics import Statistics, particle_statistics
 from aptstream.grid.vote import VoxelGrid, vote
 from aptstream.model.modelfile import Model
 from aptstream.model.refiner import Refined
 from aptstream.progress import Progress, silent
 from aptstream.scan.results import ScanStore
+
+_SHARED = {6: "a face", 18: "a face or an edge", 26: "a face, an edge or a corner"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,8 @@ class Cut:
         Voxels that reach it belong to particles: 62/64 is the publication's for the votes.
     of : {"order", "votes"}
         The map that is cut: that of the model, or the mean vote of the largest cubes.
+    neighbours : {6, 18, 26}
+        Voxels are connected across faces, also across edges, or also across corners.
 
     Raises
     ------
@@ -40,6 +51,7 @@ class Cut:
 
     value: float
     of: Literal["order", "votes"] = "order"
+    neighbours: Neighbours = 6
 
     def __post_init__(self) -> None:
         if not 0 < self.value <= 1:
@@ -62,6 +74,10 @@ class Answer:
         everywhere for such nets if no planes are visible.
     found : Precipitates
         Particles, with the ions inside.
+    measures : Measures
+        Sizes, shapes and compositions of the particles.
+    statistics : Statistics
+        What they say of the alloy.
     rule : str
         How particles were made, in words.
     refined : Refined, optional
@@ -73,6 +89,8 @@ class Answer:
     votes: VoxelGrid
     order: npt.NDArray[np.float32]
     found: Precipitates
+    measures: Measures
+    statistics: Statistics
     rule: str
     refined: Refined | None = None
     control: Control | None = None
@@ -109,6 +127,7 @@ def find(
     Returns
     -------
     Answer
+        Its intervals are drawn with a fixed seed: the same scan gives the same answer.
 
     Raises
     ------
@@ -138,7 +157,11 @@ def find(
         control = None  # it speaks of the model's own rule
         if cut.of == "votes":
             order = votes.mean
-    return Answer(votes, order, count_ions(found, store, progress), rule, refined, control)
+    of_share = refined is not None and (cut is None or cut.of == "order")
+    share = order if of_share else share_of_labels(found, order)
+    found, measures = measure_particles(found, store, share, progress)
+    statistics = particle_statistics(found, order, np.random.default_rng(0))
+    return Answer(votes, order, found, measures, statistics, rule, refined, control)
 
 
 def _particles(
@@ -148,8 +171,8 @@ def _particles(
     origin = votes.origin_nm
     if cut is not None:
         grid, name = (order, "order") if cut.of == "order" else (votes.mean, "mean vote")
-        found = find_precipitates(grid, cut=cut.value, min_voxels=1, origin_nm=origin)
-        return found, f"voxels with {name} ≥ {cut.value:g} that share a face"
+        found = find_precipitates(grid, cut=cut.value, min_voxels=1, origin_nm=origin, neighbours=cut.neighbours)
+        return found, f"voxels with {name} ≥ {cut.value:g} that share {_SHARED[cut.neighbours]}"
     if control is None:
         if model.refiner is not None:
             return find_precipitates(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from aptstream.errors import PlanError
 from aptstream.regions import Triple
 
 FloatColumn = npt.NDArray[np.float64]
 
+#: Which neighbours of a voxel belong to its particle: those across a face, also across an edge, also across a corner.
+Neighbours = Literal[6, 18, 26]
+
 #: Planes along x in which distances are computed at a time.
-SLAB = 16
+SLAB = 32
 #: A particle whose order map nowhere reaches this is flagged as uncertain.
 CERTAIN = 0.8
 
@@ -92,10 +96,11 @@ def find_precipitates(
     min_voxels: int,
     origin_nm: Triple,
     voxel_nm: float = 1.0,
+    neighbours: Neighbours = 6,
 ) -> Precipitates:
     """Find particles: connected voxels whose order reaches a cut.
 
-    Voxels that share a face are connected. A particle touches the edge if one of its voxels has a neighbour across a
+    A particle touches the edge if one of its voxels has a neighbour across a
     face that lies outside the volume or could not be judged.
 
     Parameters
@@ -110,11 +115,18 @@ def find_precipitates(
         Low corner of voxel [0, 0, 0] in nm.
     voxel_nm : float
         Voxel edge in nm.
+    neighbours : {6, 18, 26}
+        Voxels are connected across faces, also across edges, or also across corners.
 
     Returns
     -------
     Precipitates
         Numbered from 1 in descending volume; ties by position.
+
+    Raises
+    ------
+    PlanError
+        If it is none of these.
 
     Examples
     --------
@@ -124,11 +136,38 @@ def find_precipitates(
     (1, array([ 2.,  2., -4.]), 1.24)
     """
     judged = np.isfinite(order)
-    raw, n = ndimage.label(judged & (order >= cut))
+    raw, n = ndimage.label(judged & (order >= cut), structure=connected(neighbours))
     sizes = np.bincount(raw.ravel(), minlength=n + 1)[1:]
     numbers = np.flatnonzero(sizes >= min_voxels) + 1
     numbers = numbers[np.argsort(-sizes[numbers - 1], kind="stable")]
     return _described(_renumbered(raw, numbers), order, origin_nm, voxel_nm)
+
+
+def connected(neighbours: Neighbours) -> npt.NDArray[np.bool_]:
+    """Say which voxels around one are its neighbours.
+
+    Parameters
+    ----------
+    neighbours : {6, 18, 26}
+        How many there are.
+
+    Returns
+    -------
+    ndarray of bool, (3, 3, 3)
+
+    Raises
+    ------
+    PlanError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> int(connected(18).sum())  # with the voxel itself
+    19
+    """
+    if neighbours not in (6, 18, 26):
+        raise PlanError(f"A voxel has 6, 18 or 26 neighbours (across faces, edges, corners), found {neighbours}.")
+    return np.asarray(ndimage.generate_binary_structure(3, {6: 1, 18: 2, 26: 3}[neighbours]), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -147,12 +186,15 @@ class BoundaryRule:
         How far beyond its core voxels belong to a particle, in nm.
     min_volume_nm3 : float
         Smaller particles are dropped.
+    neighbours : {6, 18, 26}
+        Core voxels are connected across faces, also across edges, or also across corners.
     """
 
     core: float = 0.3
     peak: float = 0.5
     reach_nm: float = 2.5
     min_volume_nm3: float = 1.0
+    neighbours: Neighbours = 6
 
 
 def expected_precipitates(
@@ -198,30 +240,53 @@ def _basins(
     probable: npt.NDArray[np.float32], rule: BoundaryRule, voxel_nm: float
 ) -> tuple[npt.NDArray[np.int32], FloatColumn]:
     """Share the voxels out among the particles, 0 = none: number of each voxel, and sum of every number in nm³."""
-    cores, n = ndimage.label(probable >= rule.core)
+    cores, n = ndimage.label(probable >= rule.core, structure=connected(rule.neighbours))
     peak = np.zeros(n + 1)
     np.maximum.at(peak, cores.ravel(), probable.ravel())
     seen = np.flatnonzero(peak[1:] >= rule.peak) + 1
     cores = _renumbered(cores, seen)
     if not cores.any():
         return cores, np.zeros(1)
-    basins = _grown(cores, rule.reach_nm, voxel_nm)
+    basins = nearest_particle(cores, rule.reach_nm, voxel_nm)
     weights = probable.ravel().astype(np.float64)
     volume: FloatColumn = np.bincount(basins.ravel(), weights, minlength=len(seen) + 1).astype(np.float64) * voxel_nm**3
     return basins, volume
 
 
-def _grown(cores: npt.NDArray[np.int32], reach_nm: float, voxel_nm: float) -> npt.NDArray[np.int32]:
-    """Give every voxel the number of the nearest core within reach: slab by slab, for distances take much memory."""
-    basins, halo = np.zeros_like(cores), int(reach_nm / voxel_nm) + 1
-    for low in range(0, len(cores), SLAB):
+def nearest_particle(labels: npt.NDArray[np.int32], reach_nm: float, voxel_nm: float = 1.0) -> npt.NDArray[np.int32]:
+    """Give every voxel the number of the nearest particle within reach.
+
+    Goes slab by slab, for distances take much memory.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, (nx, ny, nz)
+        Particle number of each voxel; 0 = none.
+    reach_nm : float
+        Largest distance between centres of voxels, in nm.
+    voxel_nm : float
+        Voxel edge in nm.
+
+    Returns
+    -------
+    ndarray of int32, (nx, ny, nz)
+        0 beyond reach of all particles.
+
+    Examples
+    --------
+    >>> line = np.zeros((7, 1, 1), "i4"); line[0], line[5] = 1, 2
+    >>> nearest_particle(line, 1.5).ravel()
+    array([1, 1, 0, 0, 2, 2, 2], dtype=int32)
+    """
+    nearby, halo = np.zeros_like(labels), int(reach_nm / voxel_nm) + 1
+    for low in range(0, len(labels), SLAB):
         start = max(low - halo, 0)
-        slab = cores[start : low + SLAB + halo]
+        slab = labels[start : low + SLAB + halo]
         if slab.any():
             distance, nearest = ndimage.distance_transform_edt(slab == 0, sampling=voxel_nm, return_indices=True)
             near = np.where(distance <= reach_nm, slab[tuple(nearest)], 0)
-            basins[low : low + SLAB] = near[low - start : low - start + SLAB]
-    return basins
+            nearby[low : low + SLAB] = near[low - start : low - start + SLAB]
+    return nearby
 
 
 def _most_probable(

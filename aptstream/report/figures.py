@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from aptstream.grid.statistics import Statistics
     from aptstream.grid.vote import VoxelGrid
 
 __all__ = [
@@ -132,43 +133,46 @@ def vote_histogram(grid: VoxelGrid) -> Figure:
 
 
 @rc_context(STYLE)
-def size_distribution(radius_nm: FloatColumn, truth_radius_nm: FloatColumn | None = None) -> Figure:
-    """Draw the radii of the particles, and those of the truth where it is known.
+def size_distribution(told: Statistics, truth_radius_nm: FloatColumn | None = None) -> Figure:
+    """Draw the size distribution of the particles, and that of the truth where it is known.
 
     Parameters
     ----------
-    radius_nm : ndarray of float, (n,)
-        Radius of the sphere of equal volume in nm.
+    told : Statistics
+        Number densities of size classes, with intervals.
     truth_radius_nm : ndarray of float, (m,), optional
-        The same of the particles that are really there.
+        Radii of the particles that are really there; they are drawn to the scale of the mean number density.
 
     Returns
     -------
     matplotlib.figure.Figure
 
-    Examples
-    --------
-    >>> figure = size_distribution(np.array([1.0, 2.0]))
-    >>> figure.axes[0].get_legend().get_texts()[0].get_text()
-    'Found: 2 (mean 1.50, s.d. 0.71 nm)'
+    References
+    ----------
+    .. [1] Li et al., npj Comput. Mater. 7, 8 (2021), Fig. S4.
     """
-    truth = np.empty(0) if truth_radius_nm is None else truth_radius_nm
-    largest = max([1.0, *radius_nm.tolist(), *truth.tolist()])
-    width = next((w for w in (0.25, 0.5, 1.0, 2.0, 5.0) if largest <= 30 * w), largest / 30)
-    edges = np.arange(np.floor(largest / width) + 3) * width
     axes = blank(COLUMN_MM, 58).add_subplot()
-    if radius_nm.size:
-        axes.stairs(*np.histogram(radius_nm, edges), fill=True, color=BLUE, label=_moments("Found", radius_nm))
+    borders, scale = told.class_nm, 1e24
+    if told.n_whole:
+        density = told.class_number_per_m3 / scale
+        axes.stairs(density, borders, fill=True, color=BLUE, label=_moments(told))
+        middle, some = (borders[1:] + borders[:-1]) / 2, density > 0
+        ends = told.class_low_per_m3[some] / scale, told.class_high_per_m3[some] / scale
+        axes.vlines(middle[some], *ends, color="black", linewidth=0.7)
     else:
-        _state(axes, "No ordered particle was found")
-    if truth_radius_nm is not None:
-        counts = np.histogram(truth, edges)[0]
-        axes.stairs(counts, edges, color=VERMILLION, label=_moments("True", truth), linewidth=1.2)
-    axes.set_xlim(0, edges[-1])
+        _state(axes, "No whole ordered particle was found")
+    if truth_radius_nm is not None and len(truth_radius_nm):
+        share = np.histogram(truth_radius_nm, borders)[0] / len(truth_radius_nm)
+        number = told.number_per_m3.value / scale
+        spread = f", s.d. {truth_radius_nm.std(ddof=1):.2f} nm" if len(truth_radius_nm) > 1 else " nm"
+        label = f"True: mean {truth_radius_nm.mean():.2f}{spread}"
+        axes.stairs(share * number, borders, color=VERMILLION, label=label, linewidth=1.2)
+    axes.set_xlim(0, borders[-1])
     axes.set_xlabel("Radius of the sphere of equal volume (nm)")
-    axes.set_ylabel("Number of particles")
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    axes.set_ylabel("Particles in a class of 0.25 nm (10²⁴ m⁻³)")
+    axes.yaxis.set_major_locator(MaxNLocator(5))
     if axes.get_legend_handles_labels()[0]:
+        axes.set_ylim(bottom=0)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=1)
     else:
         axes.set_ylim(0, 1)
@@ -187,11 +191,11 @@ def _state(axes: Axes, sentence: str) -> None:
     axes.text(0.5, 0.5, sentence, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=8)
 
 
-def _moments(name: str, radius_nm: FloatColumn) -> str:
-    if not radius_nm.size:
-        return f"{name}: 0"
-    mean = f"{name}: {grouped(radius_nm.size)} (mean {radius_nm.mean():.2f}"
-    return f"{mean}, s.d. {radius_nm.std(ddof=1):.2f} nm)" if radius_nm.size > 1 else f"{mean} nm)"
+def _moments(told: Statistics) -> str:
+    """Say how many whole particles there are, and how large."""
+    mean, sd = told.mean_radius_nm.value, told.sd_radius_nm.value
+    spread = f", s.d. {sd:.2f} nm" if np.isfinite(sd) else " nm"
+    return f"Found: {grouped(told.n_whole)} whole, mean {mean:.2f}{spread}"
 
 
 def _log_histogram(axes: Axes, values: FloatColumn, edges: npt.NDArray[np.float64]) -> None:

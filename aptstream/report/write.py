@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from aptstream import __version__
 from aptstream.cloud.ranging import balance
-from aptstream.grid.composition import atomic_percent
 from aptstream.grid.files import save_grid
 from aptstream.io.vtk import write_vti
 from aptstream.pole import alignment_of
@@ -53,7 +52,6 @@ def report(summary: Summary, out: Path) -> Path:
         If the folder holds a grid already.
     """
     answer = summary.answer
-    percent = atomic_percent(answer.found, summary.store.ranges)
     save_grid(out / "grid.zarr", answer)
     votes = answer.votes
     grids: dict[str, npt.NDArray[Any]] = {
@@ -63,7 +61,7 @@ def report(summary: Summary, out: Path) -> Path:
         "labels": answer.found.labels,
     }
     write_vti(out / "grid.vti", grids, origin_nm=votes.origin_nm, voxel_nm=votes.voxel_nm)
-    table = particle_table(answer.found, percent, before_nm=_before(summary))
+    table = particle_table(answer.found, answer.measures, before_nm=_before(summary))
     particles_csv(out / "particles.csv", table)
     (out / "figures").mkdir(exist_ok=True)
     drawn = figures(summary)
@@ -132,8 +130,10 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
             ),
         ),
         "sizes": (
-            "Sizes of the particles: radius of the sphere of equal volume.",
-            size_distribution(answer.found.radius_nm, truth),
+            "Sizes of the particles: radius of the sphere of equal volume. Bars: particles in a m³ in classes of "
+            "0.25 nm, from those that lie wholly inside, each weighted by the room that its size leaves; lines: 95 % "
+            "intervals from particles drawn again.",
+            size_distribution(answer.statistics, truth),
         ),
         "mass_spectrum": (
             "Mass spectrum, with the ranges in their colours (pale bands) and the ions they stand for. Grey lies in no "
@@ -168,6 +168,7 @@ def _settings(summary: Summary) -> dict[str, object]:
         "host and solute": f"guessed: {summary.guess.reason}" if summary.guess is not None else "as given",
         "cubes": f"{edges}, stride 1 nm",
         "particles": summary.answer.rule,
+        "radii": summary.radii,
         "control": summary.control,
         "planes": f"period {scan.planes.period_nm:.4f} nm, tilted by {scan.planes.tilt_deg:.2f}° from z of the file",
     }

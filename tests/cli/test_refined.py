@@ -58,7 +58,7 @@ def message_of(result, code):
     ],
 )
 def test_a_cut_is_read_as_it_is_written(text, cut):
-    assert cut_of(text) == cut
+    assert cut_of(text, 6) == cut
 
 
 NO_NUMBER = ("", "half", "nan", "62 of 64", "0,5", "/", "62/", "/64", "62/64/1", "62/0", "0/0", "-62/-0")
@@ -68,7 +68,15 @@ OUT_OF_BOUNDS = ("0", "0.0", "-0.1", "1.01", "62", "inf", "65/64", "0/64")
 @pytest.mark.parametrize("text", NO_NUMBER + OUT_OF_BOUNDS)
 def test_a_cut_that_makes_no_sense_is_wrong_usage(text):
     with pytest.raises(typer.BadParameter, match=re.escape(f"found {text!r}, expected a probability such as 0.5")):
-        cut_of(text)
+        cut_of(text, 6)
+
+
+def test_neighbours_belong_to_a_cut():
+    assert cut_of("62/64", 26) == Cut(62 / 64, "votes", 26)
+    assert cut_of("0.5", 18) == Cut(0.5, neighbours=18)
+    for text, neighbours in ((None, 26), ("0.5", 8)):
+        with pytest.raises(typer.BadParameter):
+            cut_of(text, neighbours)
 
 
 def test_run_and_find_refuse_a_bad_cut_and_leave_nothing(
@@ -180,7 +188,10 @@ def test_a_run_states_the_control_and_remembers_the_crystal(ran, refined_model):
 @pytest.mark.parametrize(
     ("cut", "rule"),
     [
-        (("--cut", "62/64"), "voxels with mean vote ≥ 0.96875 that share a face"),
+        (
+            ("--cut", "62/64", "--neighbours", "26"),
+            "voxels with mean vote ≥ 0.96875 that share a face, an edge or a corner",
+        ),
         ((), "voxels with order ≥ 0.3 that share a face, one of them ≥ "),
     ],
 )

@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from commands import ALLOY, SHIFT, call, digest_of, done
@@ -24,7 +25,18 @@ def test_a_run_says_one_json_object_on_stdout_and_the_rest_on_stderr(ran):
         *("n_false_expected", "false_volume_expected", "control_floor", "n_uncertain"),
         *("n_read", "n_ranged", "n_unranged", "n_rejected", "unranged_peak_da", "unranged_peak_share"),
         *("host", "solute", "roles_guessed"),
-    } == set(answer)
+        *("n_whole", "mean_nearest_nm"),
+        *(f"{name}_{end}" for name in ("mean_radius_nm", "volume_fraction") for end in ("low", "high")),
+        *(f"sd_radius_nm{end}" for end in ("", "_low", "_high")),
+        *(f"{name}{end}" for name in ("number_density_1p5_per_m3",) for end in ("", "_low", "_high")),
+        *(f"number_density_per_m3{end}" for end in ("_low", "_high")),
+        *(
+            f"{phase}_{e}{sd}_at_pct"
+            for phase in ("particles", "matrix")
+            for e in ("Al", "Li", "Mg")
+            for sd in ("", "_sd")
+        ),
+    } == {name for name in answer if not name.startswith("lever_rule_")}
     assert answer["n_read"] == answer["n_ranged"] + answer["n_unranged"] + answer["n_rejected"]
     assert (answer["host"], answer["solute"], answer["roles_guessed"]) == ("Al", "Li, Mg", False)
     assert answer["n_cubes"] == 15 * 15 * 17
@@ -87,6 +99,18 @@ def test_the_grid_is_exported_with_the_promised_names(ran, tmp_path):
         assert a["voxel_nm"] == 1
         assert a["total"].max() <= 64 >= a["count"].max() > 60
         np.testing.assert_array_equal(a["total"], b["total"])
+
+
+def test_the_particle_table_is_exported_as_numbers(ran, tmp_path):
+    out, _ = ran
+    done("export", "particles", out, "--to", tmp_path / "p.h5")
+    done("export", "particles", out / "particles.csv", "--to", tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_bytes() == (out / "particles.csv").read_bytes()
+    with h5py.File(tmp_path / "p.h5") as file:
+        assert set(file["particles"]) == set((out / "particles.csv").read_text().split("\n", 1)[0].split(","))
+    refused = call("export", "particles", out / "points.zarr", "--to", tmp_path / "q.csv")
+    assert refused.exit_code == 1
+    assert "no particle table" in refused.stderr
 
 
 def test_ingest_and_scan_one_by_one_give_the_same_digests_as_a_run(ran, specimen, tmp_path):

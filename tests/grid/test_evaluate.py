@@ -29,7 +29,7 @@ def run_folder(answer, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     save_grid(folder / "grid.zarr", answer)
-    particles_csv(folder / "particles.csv", particle_table(answer.found, {}))
+    particles_csv(folder / "particles.csv", particle_table(answer.found))
     return folder
 
 

@@ -12,6 +12,9 @@ import pytest
 from aptstream.errors import StoreError
 from aptstream.grid import Answer, export_npz, find, find_precipitates, open_grid, save_grid, vote
 from aptstream.grid import files as grid_files
+from aptstream.grid.composition import Composition
+from aptstream.grid.measures import Measures
+from aptstream.grid.statistics import particle_statistics
 from aptstream.io.seal import sealed
 
 ORIGIN = (-7.0, 0.0, 12.0)
@@ -26,7 +29,11 @@ def answer():
     p[:20] = np.nan
     votes = vote(p, 4, ORIGIN)
     order = vote(p, 2, ORIGIN).mean
-    return Answer(votes, order, find_precipitates(order, cut=0.6, min_voxels=3, origin_nm=ORIGIN), "order ≥ 0.6")
+    found = find_precipitates(order, cut=0.6, min_voxels=3, origin_nm=ORIGIN)
+    told, n = particle_statistics(found, order, rng, n_draws=2), len(found)
+    nothing, column = Composition({}, {}), np.full(n, np.nan)
+    none = Measures(column, column, np.full((n, 3), np.nan), np.full((n, 3, 3), np.nan), column, *[nothing] * 4, 0.0)
+    return Answer(votes, order, found, none, told, "order ≥ 0.6")
 
 
 @pytest.fixture(scope="module")

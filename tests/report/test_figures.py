@@ -1,10 +1,14 @@
 """Figures draw whatever a run may give them, leave matplotlib alone, and render to the same bytes."""
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from aptstream.grid.precipitates import find_precipitates
+from aptstream.grid.statistics import particle_statistics
 from aptstream.grid.vote import VoxelGrid, vote
 from aptstream.report.figures import (
     cube_probability_histogram,
@@ -20,8 +24,23 @@ RADII = {
     "none": np.empty(0),
     "one": np.array([2.5]),
     "many": RNG.gamma(4, 0.6, 300),
-    "huge": np.array([1.0, 900.0]),
+    "huge": np.array([1.0, 14.0]),
 }
+
+
+def told(radii):
+    """Statistics of whole particles with these radii, in a volume of 60³ nm."""
+    order = np.zeros((60, 60, 60), "f4")
+    none = find_precipitates(order, cut=0.5, min_voxels=1, origin_nm=(0, 0, 0))
+    found = replace(
+        none,
+        centroid_nm=np.full((len(radii), 3), 30.0),
+        n_voxels=np.ones(len(radii), dtype=np.int64),
+        expected_nm3=4 / 3 * np.pi * radii**3,
+    )
+    return particle_statistics(found, order, np.random.default_rng(0))
+
+
 ALL_NAN = np.full((6, 7, 8), np.nan, "f4")
 
 
@@ -46,15 +65,20 @@ def texts(figure: Figure) -> str:
     + [(radii, RADII["many"]) for radii in (RADII["none"], RADII["one"], RADII["huge"])],
 )
 def test_size_distribution(radii, truth):
-    figure = drawn(size_distribution(radii, truth))
-    assert ("No ordered particle" in texts(figure)) == (not radii.size)
-    if radii.size > 1:
-        assert f"mean {radii.mean():.2f}, s.d. {radii.std(ddof=1):.2f} nm" in texts(figure)
+    statistics = told(radii)
+    figure = drawn(size_distribution(statistics, truth))
+    assert ("No whole ordered particle" in texts(figure)) == (not radii.size)
+    if radii.size:
+        assert f"Found: {len(radii)} whole, mean {statistics.mean_radius_nm.value:.2f}" in texts(figure)
+    if radii.size and truth is not None and truth.size:
+        assert f"True: mean {truth.mean():.2f}" in texts(figure)
 
 
 def test_every_radius_is_counted():
-    axes = size_distribution(RADII["many"]).axes[0]
-    assert axes.patches[0].get_data().values.sum() == len(RADII["many"])
+    statistics = told(RADII["many"])
+    axes = size_distribution(statistics).axes[0]
+    drawn_density = axes.patches[0].get_data().values.sum()
+    assert drawn_density * 1e24 == pytest.approx(statistics.number_per_m3.value)
 
 
 @pytest.mark.parametrize("p", [np.empty(0), ALL_NAN, np.array([1.0]), RNG.random(5000)], ids=len)
@@ -134,18 +158,18 @@ def test_unequal_grids_are_refused():
 
 
 def test_saved_twice_is_the_same(tmp_path):
-    first = save_figure(size_distribution(RADII["many"]), tmp_path / "a" / "sizes.v1")
-    second = save_figure(size_distribution(RADII["many"]), tmp_path / "b" / "sizes.v1")
+    first = save_figure(size_distribution(told(RADII["many"])), tmp_path / "a" / "sizes.v1")
+    second = save_figure(size_distribution(told(RADII["many"])), tmp_path / "b" / "sizes.v1")
     assert [path.name for path in first] == ["sizes.v1.png", "sizes.v1.pdf"]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
         assert b"CreationDate" not in one.read_bytes()
     assert len(list((tmp_path / "a").iterdir())) == 2
-    figure = size_distribution(RADII["many"])
-    assert figure_bytes(figure, "svg") == figure_bytes(size_distribution(RADII["many"]), "svg")
+    figure = size_distribution(told(RADII["many"]))
+    assert figure_bytes(figure, "svg") == figure_bytes(size_distribution(told(RADII["many"])), "svg")
 
 
 def test_matplotlib_is_left_as_found():
     before = dict(mpl.rcParams)
-    drawn(size_distribution(RADII["one"]))
+    drawn(size_distribution(told(RADII["one"])))
     assert dict(mpl.rcParams) == before

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from aptstream.report import html
-from aptstream.report.figures import figure_bytes, size_distribution
+from aptstream.report.figures import cube_probability_histogram, figure_bytes
 from aptstream.report.html import MOST_ROWS, Page, render, write_page
 from aptstream.report.tables import ParticleTable
 
 EVIL = "<script>alert('1')</script>\"&"
-PNG = figure_bytes(size_distribution(np.array([1.0, 2.0])), "png")
-SVG = figure_bytes(size_distribution(np.array([1.0, 2.0])), "svg")
+PNG = figure_bytes(cube_probability_histogram(np.array([0.1, 0.2]), 0, edge_nm=4), "png")
+SVG = figure_bytes(cube_probability_histogram(np.array([0.1, 0.2]), 0, edge_nm=4), "svg")
 
 
 def full_page(n_rows: int = 3) -> Page:

@@ -12,6 +12,7 @@ from aptstream.crystal import Crystal
 from aptstream.grid import find
 from aptstream.grid.control import Control
 from aptstream.grid.precipitates import CERTAIN
+from aptstream.model.bootstrap import Score
 from aptstream.report import Summary
 
 
@@ -78,15 +79,27 @@ def test_particles_that_are_nowhere_certain_are_counted(summary):
 
 def test_radii_and_fractions_follow_from_the_sums_of_probabilities(summary):
     found = summary.answer.found
-    radius = (3 * found.expected_nm3 / (4 * np.pi)) ** (1 / 3)
-    assert row(summary, "mean radius") == f"{radius.mean():.2f} nm"
+    told = summary.answer.statistics
+    mean = told.mean_radius_nm
+    assert told.n_whole == 1
+    stated = f"{mean.value:.2f} nm"
+    assert row(summary, "mean radius of 1 whole particle") == stated
     fraction = found.expected_nm3.sum() / summary.answer.n_judged
-    assert row(summary, "volume fraction") == f"{fraction:.2%}"
-    assert f"volume fraction {fraction:.2%}" in summary.sentence
+    assert row(summary, "volume fraction").startswith(f"{100 * fraction:.2f} % (95%: ")
+    assert f"mean radius {stated}, volume fraction {100 * fraction:.2f} % (95%: " in summary.sentence
+    drawn = replace(told, mean_radius_nm=Score(2.5, 2.25, 2.75, 9))
+    several = replace(summary, answer=replace(summary.answer, statistics=drawn))
+    assert "mean radius 2.50 nm (95%: 2.25–2.75)" in several.sentence
     assert summary.as_json()["volume_fraction"] == pytest.approx(fraction)
-    inside = radius[~found.touches_edge]
-    stated = f"{inside.mean():.2f} nm ({len(inside)} particles)" if len(inside) else "none lies wholly inside"
-    assert row(summary, "mean radius of those inside") == stated
+    assert summary.as_json()["volume_fraction_low"] < fraction < summary.as_json()["volume_fraction_high"]
+    assert row(summary, "composition of the matrix") == summary.answer.measures.matrix.text()
+
+
+def test_the_lever_rule_agrees_with_the_volume(summary):
+    """Compositions know nothing of the particles' volumes, apart from where their faces are."""
+    lever = summary.lever["Li"]
+    assert lever.low - 0.02 < summary.answer.volume_fraction < lever.high + 0.02
+    assert row(summary, "… by the lever rule for Li").startswith(f"{100 * lever.value:.2f} %")
 
 
 def test_the_planes_are_measured_along_the_slope_of_the_scan(summary, refined_scan):
