@@ -79,6 +79,7 @@ class Population:
     sd_nm: float = 0.6
     fraction: float = 0.12  # a sixth of it sticks out of the box
     n_small: int = 0
+    scattered: bool = False  # at random, as many as chance has it: a window cut out of an endless alloy
 
 
 MIXED = Population(sd_nm=0.9, n_small=50)

@@ -45,13 +45,42 @@ class Specimen:
         return true_volumes(self.centre_nm[:n], self.unit[:n], shape, origin_nm)
 
 
+def lognormal_radii(rng: np.random.Generator, population: Population, n: int) -> np.ndarray:
+    """Radii with the mean and standard deviation of a population, none above 6 nm."""
+    sigma = np.sqrt(np.log1p((population.sd_nm / population.mean_nm) ** 2))
+    return np.minimum(population.mean_nm * np.exp(sigma * (rng.standard_normal(n) - sigma / 2)), 6.0)
+
+
+def scatter(rng: np.random.Generator, population: Population, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Strew spheres at random in and around a box, as many as chance has it: centres and radii.
+
+    The largest first; one that would touch another is put elsewhere, so none is lost. What lies around has no walls
+    (opposite faces touch), for particles would crowd there.
+    """
+    mean_volume = 4 / 3 * np.pi * (lognormal_radii(np.random.default_rng(0), population, 100_000) ** 3).mean()
+    margin = 7.0
+    wide = size + 2 * margin
+    n = rng.poisson(population.fraction / mean_volume * wide.prod())
+    radius = np.sort(lognormal_radii(rng, population, n))[::-1]
+    centre = np.zeros((0, 3))
+    for k, r in enumerate(radius):
+        while True:
+            here = rng.uniform(-margin, size + margin)
+            away = np.abs(centre - here)
+            distance = np.linalg.norm(np.minimum(away, wide - away), axis=1)
+            if (distance >= radius[:k] + r + 0.95 * GAP_NM).all():
+                centre = np.concatenate([centre, here[None]])
+                break
+    reaches = ((centre > -radius[:, None]) & (centre < size + radius[:, None])).all(axis=1)
+    return centre[reaches], radius[reaches]
+
+
 def draw_radii(rng: np.random.Generator, population: Population, volume_nm3: float) -> np.ndarray:
     """Radii whose volumes sum to the fraction of the volume that is asked for, the largest first."""
     wanted = population.fraction * volume_nm3
     n_small = round(population.n_small * volume_nm3 / 36_000)
     small = 1.5 - rng.triangular(0, 0, 1, n_small)  # many just below 1.5 nm, down to 0.5
-    sigma = np.sqrt(np.log1p((population.sd_nm / population.mean_nm) ** 2))
-    radii = np.minimum(population.mean_nm * np.exp(sigma * (rng.standard_normal(20_000) - sigma / 2)), 6.0)
+    radii = lognormal_radii(rng, population, 20_000)
     volumes = 4 / 3 * np.pi * np.concatenate([small, radii]) ** 3
     enough = int(np.searchsorted(np.cumsum(volumes), wanted))
     return np.sort(np.concatenate([small, radii])[:enough])[::-1]
@@ -138,9 +167,12 @@ def make_specimen(case: Case, rng: np.random.Generator) -> Specimen:
     size = np.array(case.size_nm)
     warp = draw_warp(case, rng)
     turn = turn_to_pole(case.lattice, rng.uniform(0, 2 * np.pi))
-    radius = draw_radii(rng, case.population, float(size.prod()))
-    detected, kept = push_apart(rng, radius * max(case.axes), size)
-    radius, detected = radius[kept], detected[kept]
+    if case.population.scattered:
+        detected, radius = scatter(rng, case.population, size)
+    else:
+        radius = draw_radii(rng, case.population, float(size.prod()))
+        detected, kept = push_apart(rng, radius * max(case.axes), size)
+        radius, detected = radius[kept], detected[kept]
     centre = warp.backward(detected)
     axes = np.array([np.array(case.axes)[rng.permutation(3)] for _ in radius]).reshape(-1, 3)
     unit = np.einsum("nij,jk->nik", np.eye(3) / (axes * radius[:, None])[:, None, :], turn.T)  # along the cube axes

@@ -48,3 +48,9 @@ def recognition():
 def bench_pole():
     """The benchmark of poles."""
     return load("bench_pole")
+
+
+@pytest.fixture(scope="session")
+def bench_particles():
+    """The benchmark of what particles measure."""
+    return load("bench_particles")
