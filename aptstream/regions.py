@@ -87,8 +87,12 @@ class Box:
         -------
         ndarray of bool, (n,)
         """
-        points = np.asarray(position, np.float64)
-        return np.asarray(((points >= self.low) & (points < self.high)).all(axis=-1))
+        points = np.asarray(position)
+        inside = np.ones(points.shape[:-1], bool)
+        for axis in range(3):
+            place = points[..., axis].astype(np.float64)
+            inside &= (place >= self.low[axis]) & (place < self.high[axis])
+        return inside
 
     def touches(self, low: npt.ArrayLike, high: npt.ArrayLike) -> Bools:
         """Tell which closed boxes may hold a position inside.
@@ -244,7 +248,7 @@ class Cylinder:
         axis = self.axis
         offset = _offsets(position, self.start)
         along = _along(offset, axis)
-        across = _squares(offset - along[..., None] * np.array(axis))
+        across = _squares(offset - np.moveaxis(np.multiply.outer(np.array(axis), along), 0, -1))
         return np.asarray((along >= 0) & (along <= self.length_nm) & (across <= self.radius_nm * self.radius_nm))
 
     def touches(self, low: npt.ArrayLike, high: npt.ArrayLike) -> Bools:
@@ -372,7 +376,8 @@ def _near(*values: float) -> bool:
 
 
 def _offsets(position: npt.ArrayLike, origin: Triple) -> Floats:
-    found: Floats = np.asarray(position, np.float64) - np.array(origin)
+    # One axis after the other in memory, as they are worked on.
+    found: Floats = np.asarray(position).astype(np.float64, order="F") - np.array(origin)
     return found
 
 

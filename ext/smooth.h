@@ -7,15 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
-#define EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define EACH_PROCESSOR
-#endif
-
-enum { LANES = 16 };
-typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-#define load(from) (*(const lanes *)(from))
+#include "each_processor.h"
 
 /* out[k] = sum over taps of half[t] * in[k +- t * step]; on the low side `low` taps exist, on the high side `high`. Sixteen
  * sums at a time stay in registers; the last sixteen may be done twice, with the same result. */
@@ -29,7 +21,7 @@ EACH_PROCESSOR static void weigh(float *restrict out, const float *restrict in, 
         for (int64_t t = 1; t <= both; t++) sum += half[t] * (load(at - t * step) + load(at + t * step));
         for (int64_t t = both + 1; t <= low; t++) sum += half[t] * load(at - t * step);
         for (int64_t t = both + 1; t <= high; t++) sum += half[t] * load(at + t * step);
-        *(lanes *)(out + k) = sum;
+        store(out + k) = sum;
     }
     for (int64_t k = 0; k < n && n < LANES; k++) {
         const float *at = in + k;

@@ -158,8 +158,6 @@ def tile_power(store: PointStore, start: int, columns: Sequence[Column], grid: W
     position = position[np.argsort(position[:, 2], kind="stable")]
     found = []
     for column in columns:
-        across = position[:, :2] - np.array([column.x_nm, column.y_nm], np.float32)
-        near = position[np.einsum("ni,ni->n", across, across) < np.float32(reach[0] ** 2)]
         centres = np.array([(column.x_nm, column.y_nm, z) for z in column.z_nm])
-        found.append(mean_log_power(near, centres, grid).astype(np.float16))
+        found.append(mean_log_power(position, centres, grid).astype(np.float16))
     return start, found

@@ -21,9 +21,9 @@ from aptstream.pole.follow import (
     stands_out,
     sum_waves,
 )
-from aptstream.pole.halves import first_half
 from aptstream.pole.pole import Pole
 from aptstream.pole.search import Candidate, search
+from aptstream.pole.shelf import Half, Shelf, shelve
 from aptstream.pole.waves import WaveGrid
 from aptstream.progress import Progress, silent
 from aptstream.regions import Cylinder
@@ -173,29 +173,49 @@ def follow(store: PointStore, candidate: Candidate) -> Pole | None:
     low, high = store.box.low[2], store.box.high[2]
     reach = WIDE.reach_nm + 4
     column = Cylinder((candidate.x_nm, candidate.y_nm, low), (candidate.x_nm, candidate.y_nm, high), reach)
-    position = store.query(column, columns=()).position
-    asked = first_half(position)
-    middle = np.array([candidate.x_nm, candidate.y_nm, float(np.median(position[:, 2]))])
+    with shelve(store, column) as shelf:
+        return _follow(shelf, candidate)
+
+
+def _follow(shelf: Shelf, candidate: Candidate) -> Pole | None:
+    dome = _first_dome(shelf, candidate)
+    dome = dome and _freed(shelf, dome, "first")
+    if dome is None:
+        return None
+    other = leave_over(_summed(shelf, dome, "other"), dome, WIDE)
+    n_regions = len(other)
+    if n_regions < FEWEST_PLACES:
+        return None
+    strength = stands_out(other, dome)
+    del other  # the largest of all
+    dome = _freed(shelf, dome, "first", "other") or dome
+    sums = _summed(shelf, dome, "first", "other")
+    return _pole(sums, _centred(sums, dome), strength, n_regions)
+
+
+def _summed(shelf: Shelf, dome: Dome, *halves: Half) -> Sums:
+    return sum_waves(shelf.blocks(*halves), shelf.low_nm, shelf.high_nm, dome)
+
+
+def _first_dome(shelf: Shelf, candidate: Candidate) -> Dome | None:
+    """Fit a round dome to the half that is asked; None where it does not stand out even there."""
+    middle = np.array([candidate.x_nm, candidate.y_nm, shelf.middle_nm[2]])
     dome = round_dome(middle, candidate.wave_per_nm, candidate.curvature_per_nm, np.zeros(2))
-    residue = leave_over(sum_waves(position[asked], dome), dome, NARROW)
+    residue = leave_over(_summed(shelf, dome, "first"), dome, NARROW)
     if len(residue) < FEWEST_PLACES:
         return None
     dome = fit_round(residue, dome, candidate.curvature_per_nm)
-    sums = sum_waves(position[asked], dome)
+    del residue
+    sums = _summed(shelf, dome, "first")
     if stands_out(leave_over(sums, dome, NARROW), dome) < WORTH_IT:
         return None
-    dome = _centred(sums, dome)
-    residue = leave_over(sum_waves(position[asked], dome), dome, WIDE)
-    if len(residue) < FEWEST_PLACES:
-        return None
-    dome = fit_free(residue, dome)
-    other = leave_over(sum_waves(position[~asked], dome), dome, WIDE)
-    if len(other) < FEWEST_PLACES:
-        return None
-    strength = stands_out(other, dome)
-    dome = fit_free(leave_over(sum_waves(position, dome), dome, WIDE), dome)
-    sums = sum_waves(position, dome)
-    return _pole(sums, _centred(sums, dome), strength, len(other))
+    return _centred(sums, dome)
+
+
+def _freed(shelf: Shelf, dome: Dome, *halves: Half) -> Dome | None:
+    """Let a dome be any that is not too far from it; None where too few places are filled."""
+    residue = leave_over(_summed(shelf, dome, *halves), dome, WIDE)
+    return fit_free(residue, dome) if len(residue) >= FEWEST_PLACES else None
 
 
 def _excess(sums: Sums) -> Floats:

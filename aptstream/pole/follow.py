@@ -7,7 +7,7 @@ places is largest. One half of the ions is asked for the planes, the other half 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage, optimize
 
-from aptstream.pole.waves import WINDOW_END, add_bent_waves
+from aptstream.pole.waves import WINDOW_END, add_bent_waves, mean_of_splines
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -27,6 +27,8 @@ BESIDE_PER_NM = (0.3, 0.9, 0.45)
 #: So much longer and shorter waves show what stands there on any surface with the same normal, per nm.
 ALONG_PER_NM = (0.2, 0.24, 0.28, 0.32, 0.36, 0.4, 0.44)
 _WELL_FILLED = 0.6
+#: Places are spread over so many layers at most: in deeper specimens they stand farther apart.
+MOST_LAYERS = 50
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Windows:
         across = np.arange(-n, n + 1) * self.pitch_nm
         disc = np.array([(x, y) for x in across for y in across if x * x + y * y <= self.radius_nm**2])
         margin = min(1.2 * self.axial_nm, (high[2] - low[2]) / 2)
-        heights = np.arange(low[2] + margin, high[2] - margin + 1e-9, self.step_nm)
+        step = max(self.step_nm, (high[2] - low[2]) / MOST_LAYERS)
+        heights = np.arange(low[2] + margin, high[2] - margin + 1e-9, step)
         axis = dome.centre_nm[:2] + np.outer(heights - dome.centre_nm[2], dome.axis)
         layers = [
             np.column_stack([disc + middle, np.full(len(disc), z)]) for middle, z in zip(axis, heights, strict=True)
@@ -138,30 +141,18 @@ class Residue:
         """Index of wave vector zero, (3,)."""
         return np.array(self.log_power.shape[1:]) // 2
 
-    def splines(self, reach_per_nm: float) -> Callable[[Floats], Floats]:
-        """Return the log power at any small wave vectors (n, 3), one a place; beyond the reach it stays as there."""
+    def splines(self, reach_per_nm: float) -> Callable[[Floats], float]:
+        """Return the mean log power at small wave vectors (n, 3), one a place; beyond the reach it stays as there."""
         half = np.minimum(np.ceil(reach_per_nm / self.step_per_nm).astype(int) + 2, self.middle - 1)
         x, y, z = (slice(m - h, m + h + 1) for m, h in zip(self.middle, half, strict=True))
-        weights = self.log_power[:, x, y, z].astype(np.float64)
+        weights = self.log_power[:, x, y, z]
         for axis in (1, 2, 3):
-            weights = ndimage.spline_filter1d(weights, 3, axis=axis)
-        rows = np.arange(len(weights))[:, None, None, None]
+            weights = ndimage.spline_filter1d(weights, 3, axis=axis, output=np.float32)
 
-        def value(off: Floats) -> Floats:
-            at = np.clip(off / self.step_per_nm + half, 1.0, 2 * half - 1.000001)
-            base = np.floor(at).astype(np.int64)
-            share = _cubic(at - base)
-            i, j, k = (base[:, axis, None] + np.arange(-1, 3) for axis in range(3))
-            piece = weights[rows, i[:, :, None, None], j[:, None, :, None], k[:, None, None, :]]
-            along = (piece @ share[:, 2, None, :, None])[..., 0]
-            return np.asarray(((along @ share[:, 1, :, None])[..., 0] * share[:, 0]).sum(axis=1))
+        def value(off: Floats) -> float:
+            return mean_of_splines(weights, np.clip(off / self.step_per_nm + half, 1.0, 2 * half - 1.000001))
 
         return value
-
-
-def _cubic(t: Floats) -> Floats:
-    """Weights of the four cubic B-splines round a place, (..., 4)."""
-    return np.stack([(1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3], axis=-1) / 6
 
 
 @dataclass(frozen=True)
@@ -207,13 +198,15 @@ class Sums:
         return square / np.maximum(chance, 1e-12), blur(self.ions, sigma)
 
 
-def sum_waves(position: Singles, dome: Dome) -> Sums:
+def sum_waves(blocks: Iterable[Singles], low_nm: Floats, high_nm: Floats, dome: Dome) -> Sums:
     """Sum ions with the phase of a dome.
 
     Parameters
     ----------
-    position : ndarray of float32, (n, 3)
-        Ions in nm, at least one.
+    blocks : iterable of ndarray of float32, (n, 3)
+        Ions in nm.
+    low_nm, high_nm : ndarray of float64, (3,)
+        Corners of a box round all of them.
     dome : Dome
         Planes.
 
@@ -221,12 +214,13 @@ def sum_waves(position: Singles, dome: Dome) -> Sums:
     -------
     Sums
     """
-    low, high = position.min(axis=0).astype(np.float64), position.max(axis=0)
-    shape = np.floor((high - low) / CELL_NM).astype(int) + 1
+    shape = np.floor((high_nm - low_nm) / CELL_NM).astype(int) + 1
     waves, ions = np.zeros(shape, np.complex64), np.zeros(shape, np.float32)
     bend = dome.bend_per_nm2[np.triu_indices(3)]
-    add_bent_waves(position, np.concatenate([dome.centre_nm, dome.wave_per_nm, bend, low, CELL_NM]), waves, ions)
-    return Sums(low, waves, ions)
+    numbers = np.concatenate([dome.centre_nm, dome.wave_per_nm, bend, low_nm, CELL_NM])
+    for position in blocks:
+        add_bent_waves(position, numbers, waves, ions)
+    return Sums(low_nm, waves, ions)
 
 
 def leave_over(sums: Sums, dome: Dome, windows: Windows) -> Residue:
@@ -258,13 +252,15 @@ def leave_over(sums: Sums, dome: Dome, windows: Windows) -> Residue:
     pieces = [tuple(slice(c, c + 2 * h + 1) for c, h in zip(corner, half, strict=True)) for corner in corners]
     squares = np.array([(ions[piece] * window**2).sum() for piece in pieces])
     enough = squares >= _WELL_FILLED * np.percentile(squares, 90) if len(squares) else np.zeros(0, bool)
-    size = [fft.next_fast_len(max(32, 2 * int(h) + 2)) for h in half]
+    size = [2 * fft.next_fast_len(max(16, int(h) + 1)) for h in half]
+    # With every second cell negated the wave vector zero comes to the middle of the spectrum.
+    window *= np.float32(1) - 2 * (np.indices(window.shape).sum(axis=0) % 2).astype(np.float32)
     spectra = np.empty((int(enough.sum()), *size), np.float32)
     for number, k in enumerate(np.flatnonzero(enough)):
         spectrum = fft.fftn(waves[pieces[k]] * window, size)
         spectra[number] = np.log1p((spectrum.real**2 + spectrum.imag**2) / squares[k])
     middles = sums.low_nm + (corners[enough] + 0.5) * CELL_NM
-    return Residue(middles, fft.fftshift(spectra, axes=(1, 2, 3)), 1 / (np.array(size) * CELL_NM))
+    return Residue(middles, spectra, 1 / (np.array(size) * CELL_NM))
 
 
 def fit_round(residue: Residue, dome: Dome, curvature_per_nm: float) -> Dome:
@@ -282,7 +278,7 @@ def fit_round(residue: Residue, dome: Dome, curvature_per_nm: float) -> Dome:
 
     def loss(numbers: Floats) -> float:
         bend = trial(numbers).bend_per_nm2 - dome.bend_per_nm2
-        return -float(value(numbers[:3] + away @ bend).mean())
+        return -value(numbers[:3] + away @ bend)
 
     steps = np.array([0.08, 0.08, 0.03, 0.003, 0.08, 0.08])
     curvatures = curvature_per_nm + np.array([0.0, 0.005, -0.005])
@@ -306,7 +302,7 @@ def fit_free(residue: Residue, dome: Dome) -> Dome:
 
     def loss(numbers: Floats) -> float:
         wave, bend = split(numbers)
-        return -float(value(wave + away @ bend).mean())
+        return -value(wave + away @ bend)
 
     steps = np.array([0.03, 0.03, 0.015, 0.005, 0.003, 0.001, 0.005, 0.001, 0.0005])
     return dome.changed(*split(_climb(loss, np.zeros(9), steps)))

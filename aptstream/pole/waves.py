@@ -74,14 +74,24 @@ class WaveGrid:
 
     @cached_property
     def span(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """First wave number along z inside bounds and cone, and the one behind the last, (n_side, n_side) each."""
+        """First wave number along z inside bounds and cone, and the one behind the last, (n_side, n_side) each.
+
+        Both side bands are there for each of them.
+        """
         square = self.lateral_per_nm[:, None] ** 2 + self.lateral_per_nm**2
         least = np.sqrt(np.maximum(self.least_per_nm**2 - square, 0))
         steep = np.sqrt(square) * cos(radians(self.cone_deg)) / sin(radians(self.cone_deg))
         most = np.sqrt(np.maximum(self.most_per_nm**2 - square, 0))
-        low = np.searchsorted(self.axial_per_nm, np.maximum(least, steep)).astype(np.int32)
-        high = np.searchsorted(self.axial_per_nm, most).astype(np.int32)
+        far = self.side_band[1]
+        low = np.maximum(np.searchsorted(self.axial_per_nm, np.maximum(least, steep)), far).astype(np.int32)
+        high = np.minimum(np.searchsorted(self.axial_per_nm, most), len(self.axial_per_nm) - far).astype(np.int32)
         return low, np.maximum(low, high)
+
+    @property
+    def side_band(self) -> tuple[int, int]:
+        """Side bands begin and end so many wave numbers along z beside a peak."""
+        near, far = (round(band / self.step_per_nm) for band in SIDE_BAND)
+        return near, far
 
     def wave(self, cell: Sequence[int]) -> Floats:
         """Wave vector of a cell of the grid, (3,) per nm."""
@@ -110,19 +120,17 @@ def mean_log_power(position: Singles, centres_nm: Floats, grid: WaveGrid) -> Sin
     ndarray of float32, (n_side, n_side, n_axial)
     """
     shape = (grid.n_side, grid.n_side, len(grid.axial_per_nm))
-    mean = np.zeros(shape, np.float32)
-    reach = WINDOW_END * grid.axial_nm
+    mean, waves = np.zeros(shape, np.float32), np.empty((*shape, 2), np.float32)
+    reach, low = WINDOW_END * grid.axial_nm, float(grid.axial_per_nm[0])
+    heights = np.ascontiguousarray(position[:, 2])
     for centre in centres_nm:
-        start, stop = np.searchsorted(position[:, 2], (centre[2] - reach, centre[2] + reach))
-        numbers = np.array(
-            [*centre, grid.lateral_nm, grid.axial_nm, WINDOW_END, grid.cell_nm, grid.axial_per_nm[0], grid.step_per_nm]
-        )
-        waves, sums = np.zeros((*shape, 2), np.float32), np.zeros(3)
-        _waves.spread(np.ascontiguousarray(position[start:stop]), numbers, waves, sums)
-        if sums[2] > 0:
+        start, stop = np.searchsorted(heights, (centre[2] - reach, centre[2] + reach))
+        numbers = np.array([*centre, grid.lateral_nm, grid.axial_nm, WINDOW_END, grid.cell_nm])
+        squares = _waves.spread(np.ascontiguousarray(position[start:stop]), numbers, low, grid.step_per_nm, waves)
+        if squares > 0:
             spectrum = fft.fft2(waves.view(np.complex64)[..., 0], axes=(0, 1), overwrite_x=True)
             spectrum = np.ascontiguousarray(spectrum)
-            _waves.add_log(spectrum.view(np.float32).reshape(*shape, 2), 1 / sums[2], mean)
+            _waves.add_log(spectrum.view(np.float32).reshape(*shape, 2), 1 / squares, mean)
     return mean / np.float32(max(1, len(centres_nm)))
 
 
@@ -154,11 +162,10 @@ def strongest(
     n_axial = len(grid.axial_per_nm)
     quarters = grid.axial_per_nm[(np.arange(4) * 2 + 1) * n_axial // 8] * 1.06
     per_cell = curvature_per_nm * grid.n_side * grid.cell_nm
-    shift = np.rint(per_cell * quarters[None, :, None] * away_nm[:, None, :]).astype(np.int32)
-    near, far = (round(band / grid.step_per_nm) for band in SIDE_BAND)
-    room, best = np.zeros(4 * n_axial + 4, np.float32), np.zeros(4)
-    share = n_regions / n_regions.sum()
-    _waves.stack(list(maps), share.astype(np.float64), np.ascontiguousarray(shift), *grid.span, near, far, room, best)
+    shift = np.rint(per_cell * quarters[None, :, None] * away_nm[:, None, :]).astype(np.int32) % grid.n_side
+    room, best = np.zeros(2 * (n_axial + 16), np.float32), np.zeros(4)
+    share = (n_regions / n_regions.sum()).astype(np.float32)
+    _waves.stack(list(maps), share, np.ascontiguousarray(shift), *grid.span, *grid.side_band, room, best)
     contrast, x, y, z = best
     scatter = 1.1 * (CHANCE_VARIANCE / float(n_regions.sum())) ** 0.5
     return float(contrast) / scatter, (int(x), int(y), int(z))
@@ -178,3 +185,20 @@ def add_bent_waves(position: Singles, numbers: Floats, waves: npt.NDArray[np.com
     """
     flat = waves.view(np.float32).reshape(*waves.shape, 2)
     _waves.sum_waves(np.ascontiguousarray(position, np.float32), numbers, flat, ions)
+
+
+def mean_of_splines(weights: Singles, at: Floats) -> float:
+    """Average cubic splines, each at a place of its own.
+
+    Parameters
+    ----------
+    weights : ndarray of float32, (n, nx, ny, nz)
+        Of each spline.
+    at : ndarray of float64, (n, 3)
+        Places in cells, from 1 to less than the number of cells less 2.
+
+    Returns
+    -------
+    float
+    """
+    return _waves.sum_splines(weights, np.ascontiguousarray(at)) / len(at)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from aptstream import _waves
-from aptstream.pole.follow import CELL_NM, Dome, sum_waves
+from aptstream.pole.follow import CELL_NM, NARROW, Dome, Residue, leave_over, sum_waves
 from aptstream.pole.waves import CHANCE, CHANCE_VARIANCE, SIDE_BAND, WINDOW_END, WaveGrid, mean_log_power, strongest
 
 SMALL = WaveGrid(n_side=24, cell_nm=0.25, step_per_nm=0.25, most_per_nm=6.0)
@@ -17,6 +18,11 @@ SMALL = WaveGrid(n_side=24, cell_nm=0.25, step_per_nm=0.25, most_per_nm=6.0)
 def ions(rng, n=4000, edge=8.0):
     position = rng.uniform(-edge / 2, edge / 2, (n, 3)).astype(np.float32)
     return position[np.argsort(position[:, 2])]
+
+
+def summed(position, dome):
+    low, high = position.min(axis=0).astype(np.float64), position.max(axis=0)
+    return sum_waves([position[:1000], position[1000:]], low, high, dome)
 
 
 def written_out(position, centre, grid):
@@ -102,7 +108,7 @@ def test_ions_are_summed_with_the_phase_of_bent_planes():
     position = ions(rng, 3000)
     bend = np.array([[0.05, 0.01, 0.002], [0.01, 0.04, -0.003], [0.002, -0.003, 0.001]])
     dome = Dome(np.array([0.3, -0.2, 1]), np.array([0.4, -0.3, 4.9]), bend, np.zeros(2))
-    sums = sum_waves(position, dome)
+    sums = summed(position, dome)
     d = position.astype(np.float64) - dome.centre_nm
     phase = np.exp(-2j * np.pi * (d @ dome.wave_per_nm + 0.5 * np.einsum("ni,ij,nj->n", d, bend, d)))
     cell = tuple(np.floor((position - position.min(axis=0).astype(np.float64)) / CELL_NM).astype(int).T)
@@ -119,10 +125,37 @@ def test_the_power_of_planes_is_one_without_them_and_the_number_of_ions_on_them(
     powers = []
     for _ in range(40):
         position = rng.uniform(0, 16, (60_000, 3)).astype(np.float32)
-        powers.append(sum_waves(position, dome).power(1.5, 3.0)[0][8:-8, 8:-8].mean())
+        powers.append(summed(position, dome).power(1.5, 3.0)[0][8:-8, 8:-8].mean())
     assert np.mean(powers) == pytest.approx(1, abs=4 * float(np.std(powers)) / 40**0.5)
     assert np.std(powers) < 1
     position[:, 2] = np.round(position[:, 2] * 5) / 5
-    power, _ = sum_waves(position, dome).power(1.5, 3.0)
+    power, _ = summed(position, dome).power(1.5, 3.0)
     ions_in_window = 60_000 / 16**3 * (4 * np.pi) ** 1.5 * 1.5**2 * 3
     assert power[16, 16, 8] == pytest.approx(ions_in_window, rel=0.1)
+
+
+def test_splines_are_those_of_scipy():
+    rng = np.random.default_rng(6)
+    log_power = rng.random((3, 16, 16, 20)).astype(np.float32)
+    residue = Residue(np.zeros((3, 3)), log_power, np.array([0.1, 0.1, 0.05]))
+    value = residue.splines(0.3)  # 3 + 2 cells to all sides along x and y, 6 + 2 along z
+    pieces = [piece[3:14, 3:14, 2:19].astype(np.float64) for piece in log_power]
+    for reach in (0.0, 0.2):
+        off = rng.uniform(-reach, reach, (3, 3))
+        at = off / residue.step_per_nm + (5, 5, 8)
+        expected = [
+            ndimage.map_coordinates(piece, place[:, None], order=3, mode="mirror")[0]
+            for piece, place in zip(pieces, at, strict=True)
+        ]
+        assert value(off) == pytest.approx(np.mean(expected), abs=1e-5)
+    assert value(np.full((3, 3), 9.0)) == pytest.approx(value(np.full((3, 3), 10.0)))
+
+
+def test_a_spectrum_has_its_zero_in_the_middle():
+    rng = np.random.default_rng(7)
+    position = rng.uniform(0, 30, (400_000, 3)).astype(np.float32)
+    position[:, 2] = np.round(position[:, 2] * 5) / 5
+    dome = Dome(np.full(3, 15.0), np.array([0, 0, 5.0]), np.zeros((3, 3)), np.zeros(2))
+    residue = leave_over(summed(position, dome), dome, NARROW)
+    mean = residue.log_power.mean(axis=0)
+    assert np.unravel_index(mean.argmax(), mean.shape) == tuple(residue.middle)
