@@ -17,7 +17,7 @@ from aptstream.display import StageDisplay, show_facts, write_json
 if TYPE_CHECKING:
     from aptstream.crystal import Crystal
     from aptstream.orientation import Wish
-    from aptstream.pole import Identity, PoleSearch
+    from aptstream.pole import PoleSearch
     from aptstream.regions import Triple
 
 Normal = Annotated[
@@ -64,7 +64,7 @@ def pole(
     from aptstream.cloud import open_store
     from aptstream.cloud.building import check_target
     from aptstream.orientation import Wish, choose
-    from aptstream.pole import align, find_poles, flatten, identify
+    from aptstream.pole import align, find_poles, flatten
     from aptstream.report.pole import pole_figures
     from aptstream.report.story import PoleStory
 
@@ -74,13 +74,10 @@ def pole(
     with StageDisplay(stderr) as stages, workers_for(stages, workers, None) as client:
         points = open_store(store)
         stages.begin("pole")
-        search = find_poles(points, client=client, progress=stages)
-        identity = identify(search.poles, what) if what is not None and search.poles else None
-        story = PoleStory(points, search, what, identity)
+        search = find_poles(points, what, client=client, progress=stages)
+        story = PoleStory(points, search, what)
         if out is not None:
-            planes_of, named = choose(
-                points, search, identity, Wish(what, planes is not None, direction, accept_candidate)
-            )
+            planes_of, named = choose(points, search, Wish(what, planes is not None, direction, accept_candidate))
             alignment = flatten(points, planes_of, named, progress=stages)
             stages.begin("align")
             cut: Literal["pole"] | None = "pole" if region == "pole" else None
@@ -95,9 +92,9 @@ def pole(
             pole_figures(story, figures)
         stages.finish()
     if json_to is not None:
-        write_json(search_facts(search, identity), json_to)
+        write_json(search_facts(search), json_to)
     else:
-        show_facts(stdout, search_words(search, identity))
+        show_facts(stdout, search_words(search))
 
 
 def crystal_of(structure: str | None, a_nm: float | None, pole: str | None) -> Crystal | None:
@@ -140,9 +137,9 @@ def wish_for(crystal: Crystal, normal: str | None, *, align: bool, accept_candid
     return Wish(crystal, named, direction, accept_candidate)
 
 
-def search_words(search: PoleSearch, identity: Identity | None) -> dict[str, str]:
+def search_words(search: PoleSearch) -> dict[str, str]:
     """Say what a search found, a sentence a pole."""
-    words = {"verdict": search.verdict}
+    words, identity = {"verdict": search.verdict}, search.identity
     if identity is not None:
         words["names"] = (
             f"right with {identity.posterior:.1%} if the crystal is; spacings are {identity.scale:.3f} × those found"
@@ -159,9 +156,10 @@ def search_words(search: PoleSearch, identity: Identity | None) -> dict[str, str
     return words
 
 
-def search_facts(search: PoleSearch, identity: Identity | None) -> dict[str, Any]:
+def search_facts(search: PoleSearch) -> dict[str, Any]:
     """Say what a search found, one group of numbers a pole."""
     facts: dict[str, Any] = {"verdict": search.verdict}
+    identity = search.identity
     if identity is not None:
         facts["probability of these names"] = round(identity.posterior, 3)
         facts["spacings of the crystal / found"] = round(identity.scale, 4)

@@ -14,7 +14,7 @@ from aptstream.cloud.store import PointStore, open_store
 from aptstream.crystal import Crystal
 from aptstream.crystal.variants import equivalent_poles
 from aptstream.errors import PlanError
-from aptstream.pole import Identity, Pole, PoleSearch, align, alignment_of, find_poles, flatten, identify
+from aptstream.pole import Pole, PoleSearch, align, alignment_of, find_poles, flatten, identify
 from aptstream.pole.find import follow
 from aptstream.progress import Progress, silent
 from aptstream.regions import Triple
@@ -114,17 +114,16 @@ def orient(
     crystal = wish.crystal
     if crystal is not None and wish.normal is None and plane_signal(store, crystal.plane_spacing_nm).visible:
         return Oriented(store, crystal)
-    search = find_poles(store, client=client, progress=progress)
-    identity = identify(search.poles, crystal) if crystal is not None and search.poles else None
-    pole, crystal = choose(store, search, identity, wish)
+    search = find_poles(store, crystal, client=client, progress=progress)
+    pole, crystal = choose(store, search, wish)
     alignment = flatten(store, pole, crystal, progress=progress)
     if not out.exists() or alignment_of(open_store(out)) != alignment:
         align(store, alignment, out=out, region="pole", client=client, progress=progress)
     hkl, region = (None if crystal is None else crystal.pole), alignment.pole.region
-    return Oriented(open_store(out), crystal, PoleStory(store, search, crystal, identity, alignment, hkl, region))
+    return Oriented(open_store(out), crystal, PoleStory(store, search, crystal, alignment, hkl, region))
 
 
-def choose(store: PointStore, search: PoleSearch, identity: Identity | None, wish: Wish) -> tuple[Pole, Crystal | None]:
+def choose(store: PointStore, search: PoleSearch, wish: Wish) -> tuple[Pole, Crystal | None]:
     """Choose the strongest planes of a search that serve a wish.
 
     Parameters
@@ -132,9 +131,7 @@ def choose(store: PointStore, search: PoleSearch, identity: Identity | None, wis
     store : PointStore
         Where they were found.
     search : PoleSearch
-        What was found.
-    identity : Identity or None
-        Names of all its poles together, where they have any.
+        What was found, and named if the crystal is known.
     wish : Wish
         What is wanted.
 
@@ -152,7 +149,7 @@ def choose(store: PointStore, search: PoleSearch, identity: Identity | None, wis
     poles, wished = _allowed(store, search, wish), wish.crystal
     if wished is None:
         return poles[0], None
-    named = [(pole, crystal) for pole in poles if (crystal := _named(pole, search, identity, wished)) is not None]
+    named = [(pole, crystal) for pole in poles if (crystal := _named(pole, search, wished)) is not None]
     if not named:
         spacings = ", ".join(f"{pole.spacing_nm:.4f} nm" for pole in poles)
         raise PlanError(
@@ -174,10 +171,10 @@ def choose(store: PointStore, search: PoleSearch, identity: Identity | None, wis
     return serving[0]
 
 
-def _named(pole: Pole, search: PoleSearch, identity: Identity | None, crystal: Crystal) -> Crystal | None:
+def _named(pole: Pole, search: PoleSearch, crystal: Crystal) -> Crystal | None:
     """Name the planes of a pole: together with the others where they have names, or alone."""
-    if identity is not None and pole in search.poles:
-        return replace(crystal, pole=identity.families[search.poles.index(pole)])
+    if search.identity is not None and pole in search.poles:
+        return replace(crystal, pole=search.identity.families[search.poles.index(pole)])
     alone = identify([pole], crystal)
     return None if alone is None else replace(crystal, pole=alone.families[0])
 

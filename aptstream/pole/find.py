@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.cloud.store import PointStore
+from aptstream.crystal import Crystal
 from aptstream.pole.follow import (
     NARROW,
     WIDE,
@@ -21,6 +22,7 @@ from aptstream.pole.follow import (
     stands_out,
     sum_waves,
 )
+from aptstream.pole.identify import Identity, identify
 from aptstream.pole.pole import Pole
 from aptstream.pole.search import Candidate, search
 from aptstream.pole.shelf import Half, Shelf, shelve
@@ -70,11 +72,14 @@ class PoleSearch:
     best_strength : float
         Strength in the other half of the ions of the best that was followed, whether it is a pole or not; 0 if nothing
         was worth it.
+    identity : Identity, optional
+        Names of all poles together, where a crystal was given that has them.
     """
 
     poles: tuple[Pole, ...]
     candidates: tuple[Candidate, ...]
     best_strength: float
+    identity: Identity | None = None
 
     @property
     def best(self) -> Pole | None:
@@ -107,7 +112,12 @@ class PoleSearch:
 
 
 def find_poles(
-    store: PointStore, *, grid: WaveGrid | None = None, client: Client | None = None, progress: Progress = silent
+    store: PointStore,
+    crystal: Crystal | None = None,
+    *,
+    grid: WaveGrid | None = None,
+    client: Client | None = None,
+    progress: Progress = silent,
 ) -> PoleSearch:
     """Look for lattice planes in a reconstruction, tilted by up to 40° and domed, and follow them.
 
@@ -119,6 +129,8 @@ def find_poles(
     ----------
     store : PointStore
         The ions; it is read by columns, in memory that does not grow with it.
+    crystal : Crystal, optional
+        What they consist of: the poles that are found are named, see `identify`. The search is the same without.
     grid : WaveGrid, optional
         Wave vectors that are looked at.
     client : distributed.Client, optional
@@ -152,7 +164,9 @@ def find_poles(
             failures += 1
             left = [candidate for candidate in left[1:] if not _alike(left[0], candidate)]
     progress("follow", total, total, "candidates")
-    return PoleSearch(tuple(sorted(poles, key=lambda pole: -pole.strength)), tuple(candidates), best)
+    poles.sort(key=lambda pole: -pole.strength)
+    identity = identify(poles, crystal) if crystal is not None and poles else None
+    return PoleSearch(tuple(poles), tuple(candidates), best, identity)
 
 
 def follow(store: PointStore, candidate: Candidate) -> Pole | None:

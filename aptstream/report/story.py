@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from aptstream.cloud.store import PointStore
 from aptstream.crystal import Crystal
-from aptstream.pole import Alignment, DepthPower, Identity, Pole, PoleSearch, power_along_depth
+from aptstream.pole import Alignment, DepthPower, Pole, PoleSearch, power_along_depth
 from aptstream.regions import Box, Cylinder, Region, Sphere
 
 Floats = npt.NDArray[np.float64]
@@ -32,8 +32,6 @@ class PoleStory:
         What was found.
     crystal : Crystal, optional
         What the specimen consists of; its own pole does not matter.
-    identity : Identity, optional
-        Names of the poles of the search, in their order; it may name fewer.
     alignment : Alignment, optional
         How the planes of a pole were brought normal to z; None where the specimen was left as it was reconstructed.
     hkl : tuple of int, optional
@@ -45,7 +43,6 @@ class PoleStory:
     reconstruction: PointStore
     search: PoleSearch
     crystal: Crystal | None = None
-    identity: Identity | None = None
     alignment: Alignment | None = None
     hkl: tuple[int, ...] | None = None
     region: Region | None = None
@@ -64,7 +61,8 @@ class PoleStory:
     @property
     def orientation(self) -> Floats | None:
         """How the crystal lies, (3, 3), where that is known."""
-        return self.identity.orientation if self.identity is not None else None
+        identity = self.search.identity
+        return identity.orientation if identity is not None else None
 
     @cached_property
     def power(self) -> DepthPower | None:
@@ -164,9 +162,10 @@ class PoleStory:
         if not name.startswith("("):
             return f"pole {name}, which planes is not known"
         crystal = f" of {self.crystal.parent.label}" if self.crystal is not None else ""
-        if self.identity is None or number >= len(self.identity.families) or name != self.identity.name(number):
+        identity = self.search.identity
+        if identity is None or number >= len(identity.families) or name != identity.name(number):
             return f"{name}{crystal}"
-        return f"{name}{crystal}, {_sure(self.identity.posterior)} if the crystal is the right one"
+        return f"{name}{crystal}, {_sure(identity.posterior)} if the crystal is the right one"
 
     @property
     def _was_found(self) -> bool:
@@ -197,8 +196,9 @@ class PoleStory:
     def _name(self, number: int, pole: Pole) -> str:
         if self.alignment is not None and pole == self.alignment.pole and self.hkl is not None:
             return f"({' '.join(map(str, self.hkl))})"
-        if self.identity is not None and number < min(len(self.identity.families), len(self.search.poles)):
-            return self.identity.name(number)
+        identity = self.search.identity
+        if identity is not None and number < min(len(identity.families), len(self.search.poles)):
+            return identity.name(number)
         return chr(ord("A") + number)
 
 

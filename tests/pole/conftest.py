@@ -13,6 +13,7 @@ from aptstream.io import write_pos
 from aptstream.pole import find_poles
 from aptstream.simulate import Cone, NeedleSettings, simulate_needle
 
+AL = Crystal("L12", 0.405)
 CONE = Cone(11.0, 2.0, 34.0)
 
 
@@ -32,5 +33,5 @@ def searched(tmp_path_factory):
     folder, told = tmp_path_factory.mktemp("needle"), []
     write_pos(folder / "ions.pos", needle.cloud.position, needle.cloud.mass_to_charge)
     store = ingest(folder / "ions.pos", ranges=settings.alloy.ranges, out=folder / "ions.zarr")
-    search = find_poles(store, progress=lambda stage, done, total, unit: told.append((stage, done, total)))
+    search = find_poles(store, AL, progress=lambda stage, done, total, unit: told.append((stage, done, total)))
     return SimpleNamespace(needle=needle, store=store, search=search, told=told, pos=folder / "ions.pos")

@@ -7,11 +7,10 @@ import pytest
 
 from aptstream.cloud import ingest
 from aptstream.cluster import local_client
-from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
 from aptstream.io import read_ions, write_pos
 from aptstream.points import Range, RangeTable
-from aptstream.pole import find_poles, identify
+from aptstream.pole import find_poles
 from aptstream.pole.columns import plan_columns
 from aptstream.pole.waves import WaveGrid
 from aptstream.simulate import simulate_structureless
@@ -35,14 +34,15 @@ def test_the_pole_of_a_needle_is_found(searched):
     assert pole.dome_radius_nm == pytest.approx(70, rel=0.15)
     assert truth.from_axis_nm([pole.centre_nm])[0] < 2
     assert searched.search.verdict.startswith("Planes were found")
-    identity = identify([pole], Crystal("L12", 0.405))
-    assert sorted(identity.families[0]) == [0, 0, 1]
+    assert sorted(searched.search.identity.families[0]) == [0, 0, 1]
 
 
 @pytest.mark.cluster
 def test_the_same_ions_give_the_same_poles_on_workers(searched):
     with local_client(2) as client:
-        assert find_poles(searched.store, client=client).poles == searched.search.poles
+        search = find_poles(searched.store, client=client)
+    assert search.poles == searched.search.poles
+    assert search.identity is None  # no crystal was given
 
 
 def test_progress_tells_of_every_stage(searched):

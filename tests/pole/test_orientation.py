@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from domed import make_pole
@@ -22,7 +24,7 @@ def search_of(*poles):
 
 def chosen(search, wish):
     identity = identify(search.poles, wish.crystal) if wish.crystal is not None and search.poles else None
-    return choose(None, search, identity, wish)
+    return choose(None, replace(search, identity=identity), wish)
 
 
 def pole(name, tilt_deg=0.0, **other):

@@ -92,8 +92,8 @@ def searched(*poles, n=12):
 
 def story_of(store, *poles, **other):
     """The story of an alignment to the first pole."""
-    told = {"alignment": Alignment.of(poles[0], CRYSTAL), "crystal": CRYSTAL, "identity": identify(poles, CRYSTAL)}
-    return PoleStory(store, searched(*poles), **(told | {"hkl": (0, 0, 1)} | other))
+    told = {"alignment": Alignment.of(poles[0], CRYSTAL), "crystal": CRYSTAL, "hkl": (0, 0, 1)}
+    return PoleStory(store, replace(searched(*poles), identity=identify(poles, CRYSTAL)), **(told | other))
 
 
 @pytest.fixture(scope="module")
