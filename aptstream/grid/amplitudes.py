@@ -188,7 +188,7 @@ def fit_waves(counts: npt.NDArray[np.int64], every: npt.NDArray[np.int64], ruler
     by_parts = int((counts.sum(axis=1) > 0).sum()) >= FEWEST_PARTS
     if by_parts:
         left = [(total - a, total_every - b) for a, b in zip(counts, every, strict=True)]
-        sigma = _jackknife(amplitudes, left)
+        sigma = jackknife(amplitudes, left)
     else:
         sigma = _shot_noise(total, total_every, ruler, value)
     single, doubled, contrast, plain = (Estimate(float(v), float(s)) for v, s in zip(value, sigma, strict=True))
@@ -213,7 +213,8 @@ def _own_fit(counts: Floats, envelope: Floats, ruler: Ruler) -> tuple[float, Flo
     smooth = [envelope * power for power in ruler.powers(4)]
     basis = np.stack([*smooth, *(envelope * ruler.wave(k) for k in waves)])[:, use] * weight
     found = np.linalg.lstsq(basis.T, counts[use] * weight, rcond=None)[0]
-    single = float(found[4 + waves.index(n)] * envelope[use].sum() / counts[use].sum())
+    mean = float((found[:4] @ basis[:4]) @ (1 / weight)) / float(envelope[use].sum())
+    single = float(found[4 + waves.index(n)] / mean)
     return single, counts[use] * weight - found @ basis
 
 
@@ -225,7 +226,8 @@ def _doubled(counts: Floats, every: Floats, envelope: Floats, ruler: Ruler) -> f
     sites = [every * power for power in ruler.powers(3)]
     basis = np.stack([*sites, *(envelope * ruler.wave(k) for k in alternating)])[:, use] * weight
     found = np.linalg.lstsq(basis.T, counts[use] * weight, rcond=None)[0]
-    return float(found[3] * envelope[use].sum() / counts[use].sum())
+    mean = found[:3] @ np.stack([(envelope * power)[use] for power in ruler.powers(3)])
+    return float(found[3] * envelope[use].sum() / mean.sum())
 
 
 def _envelope(every: Floats, ruler: Ruler) -> Floats:
@@ -238,7 +240,7 @@ def _envelope(every: Floats, ruler: Ruler) -> Floats:
     return np.asarray(np.maximum(found[:5] @ basis[:5], lowest), dtype=np.float64)
 
 
-def _jackknife(measure: Callable[..., Floats], left: Sequence[tuple[Floats, ...]]) -> Floats:
+def jackknife(measure: Callable[..., Floats], left: Sequence[tuple[Floats, ...]]) -> Floats:
     """Return the standard errors of what is measured, with one part left out at a time."""
     found = np.array([measure(*some) for some in left])
     n = len(found)
@@ -276,7 +278,7 @@ def _fit_spacing(counts: npt.NDArray[np.int64], total: Floats, ruler: Ruler, *, 
 
     value = float(vertex(total)[0])
     if by_parts:
-        sigma = float(_jackknife(vertex, [(total - part,) for part in counts])[0])
+        sigma = float(jackknife(vertex, [(total - part,) for part in counts])[0])
     else:
         a, b, c = misfits[best - 1 : best + 2]
         sigma = step * float(np.sqrt(2 / max(a - 2 * b + c, 1e-12)))
