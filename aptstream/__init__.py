@@ -41,11 +41,18 @@ if TYPE_CHECKING:
     from aptstream.grid.files import export_npz as export_npz
     from aptstream.grid.files import open_grid as open_grid
     from aptstream.grid.files import save_grid as save_grid
+    from aptstream.grid.phasemap import PhaseMap as PhaseMap
+    from aptstream.grid.phases import Look as Look
+    from aptstream.grid.phases import OrderFrame as OrderFrame
+    from aptstream.grid.phases import Phases as Phases
+    from aptstream.grid.phases import phase_sdms as phase_sdms
     from aptstream.grid.precipitates import BoundaryRule as BoundaryRule
     from aptstream.grid.precipitates import Precipitates as Precipitates
     from aptstream.grid.precipitates import expected_precipitates as expected_precipitates
     from aptstream.grid.precipitates import find_precipitates as find_precipitates
     from aptstream.grid.refine import refine as refine
+    from aptstream.grid.sites import Sites as Sites
+    from aptstream.grid.sites import site_occupancy as site_occupancy
     from aptstream.grid.vote import VoxelGrid as VoxelGrid
     from aptstream.grid.vote import vote as vote
     from aptstream.io.ions import open_ions as open_ions
@@ -91,6 +98,7 @@ if TYPE_CHECKING:
     from aptstream.regions import Cylinder as Cylinder
     from aptstream.regions import OrientedBox as OrientedBox
     from aptstream.regions import Sphere as Sphere
+    from aptstream.report.phases import phase_figures as phase_figures
     from aptstream.report.pole import pole_figures as pole_figures
     from aptstream.report.spectrum import spectrum_figure as spectrum_figure
     from aptstream.report.story import PoleStory as PoleStory
@@ -162,6 +170,9 @@ _ROOMS = {
     "grid.compare": ("Comparison", "particle_scores", "pool"),
     "grid.evaluate": ("Evaluation", "evaluate_grid", "evaluate_run"),
     "grid.files": ("open_grid", "save_grid"),
+    "grid.phasemap": ("PhaseMap",),
+    "grid.phases": ("Look", "OrderFrame", "Phases", "phase_sdms"),
+    "grid.sites": ("Sites", "site_occupancy"),
     "grid.vote": ("vote",),
     "io": ("open_ions", "read_ions", "read_ranges", "write_nxapm", "write_pos", "write_rrng"),
     "model.bootstrap": ("Score",),
@@ -191,6 +202,7 @@ _ROOMS = {
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("PoleStory", "Summary", "pole_figures", "report"),
+    "report.phases": ("phase_figures",),
     "report.spectrum": ("spectrum_figure",),
     "scan": ("ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),

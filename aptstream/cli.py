@@ -35,6 +35,7 @@ from aptstream.cli_parts import (
     stdout,
     verb,
 )
+from aptstream.cli_phases import add_phase_verbs
 from aptstream.cli_pole import AcceptCandidate, Normal, add_pole_verbs, wish_for
 from aptstream.cli_ranges import add_range_verbs
 from aptstream.cli_scan import add_scan_verbs
@@ -47,6 +48,7 @@ export_app = typer.Typer(no_args_is_help=True, help="Write a result in a form th
 app.add_typer(export_app, name="export")
 app.add_typer(model_app, name="model")
 add_verbs(app)
+add_phase_verbs(app)
 add_pole_verbs(app)
 add_range_verbs(app)
 add_scan_verbs(app)

@@ -18,7 +18,9 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
 TOP = {"cluster", "display", "inspection", "orientation", "verification", "workflow", "cli"}
-TOP |= {f"cli_{name}" for name in ("cluster", "model", "parts", "pole", "ranges", "scan", "simulate", "store")}
+TOP |= {
+    f"cli_{name}" for name in ("cluster", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
+}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]
 GATES = {

@@ -199,6 +199,27 @@ def fit_waves(counts: npt.NDArray[np.int64], every: npt.NDArray[np.int64], ruler
     return Waves(spacing, single, doubled, contrast if sees_planes else None, by_parts)
 
 
+def flattened(counts: npt.NDArray[np.int64], ruler: Ruler) -> Floats:
+    """Divide a z-SDM by its own envelope, as for a figure.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, (bins,)
+        Pairs.
+    ruler : Ruler
+        The planes.
+
+    Returns
+    -------
+    ndarray of float64, (bins,)
+        1 on average; 0 where there are too few pairs to tell an envelope.
+    """
+    some = counts.astype(np.float64)
+    if some[ruler.fitted].sum() < FEWEST_PAIRS:
+        return np.zeros_like(some)
+    return some / _envelope(some, ruler)
+
+
 def _contrast(doubled: float, plain: float, doubling: int) -> float:
     """Alternation of the planes without blur."""
     damping = (max(plain, 1e-12) / 2) ** (1 / doubling**2)

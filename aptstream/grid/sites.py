@@ -131,12 +131,15 @@ class _Sums:
         Sums of w cos, and of the window, over the pairs whose first ion is of a species.
     spread : ndarray of float64, (n + 1, 3)
         Σ x², Σ x y, Σ y² over voxels, with x the sum of w w cos and y that of the window over pairs that begin there.
+    variance : ndarray of float64, (n + 1,)
+        Mean of w² over the judged ions.
     """
 
     ions: Integers
     waves: Floats
     species: Floats
     spread: Floats
+    variance: Floats
 
 
 def site_occupancy(phases: PhaseMap, store: PointStore, frame: OrderFrame, progress: Progress = silent) -> Sites:
@@ -180,9 +183,11 @@ def site_occupancy(phases: PhaseMap, store: PointStore, frame: OrderFrame, progr
     for voxels in job.bricks(0, "cores", progress):
         np.add.at(ions, voxels.labels, voxels.count)
     total = np.maximum(ions.sum(axis=1), 1)
-    weight = solute - (ions[:, solute].sum(axis=1) / total)[:, None]  # of each species in each particle
+    fraction = ions[:, solute].sum(axis=1) / total
+    weight = solute - fraction[:, None]  # of each species in each particle
     n = len(ions)
-    sums = _Sums(ions, np.zeros((n, 3)), np.zeros((n, len(names), 2)), np.zeros((n, 3)))
+    zeros = (np.zeros((n, 3)), np.zeros((n, len(names), 2)), np.zeros((n, 3)))
+    sums = _Sums(ions, *zeros, fraction * (1 - fraction))
     for voxels in job.bricks(REACH_CELLS, "sites", progress):
         _add_brick(sums, voxels, weight)
     return _answer(sums, names, in_core, frame)
@@ -287,7 +292,11 @@ def _add_brick(sums: _Sums, voxels: _Voxels, weight: Floats) -> None:
         mine = voxels.labels[part] == label
         own = np.zeros_like(mine)
         own[tuple(slice(a - p.start, b - p.start) for (a, b), p in zip(inner, part, strict=True))] = True
-        _add_particle(sums, (label, weight[label]), replace(_cut(voxels, part, mine), labels=np.where(mine & own, voxels.labels[part], 0)))
+        _add_particle(
+            sums,
+            (label, weight[label]),
+            replace(_cut(voxels, part, mine), labels=np.where(mine & own, voxels.labels[part], 0)),
+        )
 
 
 def _cut(voxels: _Voxels, part: tuple[slice, ...], mine: npt.NDArray[np.bool_]) -> _Voxels:
@@ -383,21 +392,28 @@ class _Scale:
     planes2: Estimate
     doubling: int
 
-    def order(self, t: Estimate) -> Estimate:
-        """Order parameter from the mean of w w cos."""
+    def order(self, t: Estimate, variance: float) -> Estimate:
+        """Order parameter from the mean of w w cos; the variance of an ion's weight over their number bounds its error.
+
+        Few voxels scatter less by chance than their ions allow: the larger of both errors is taken.
+        """
         n2 = self.doubling**2
-        order = np.sqrt(t.value / self.planes2.value ** (1 / n2)) / self.amplitude
-        relative = np.hypot(t.sigma / t.value / 2, self.planes2.sigma / self.planes2.value / 2 / n2)
-        return Estimate(float(order), float(order * relative))
+        damping = self.planes2.value ** (1 / n2)
+        order = np.sqrt(t.value / damping) / self.amplitude
+        by_ions = np.sqrt(variance / 2 / damping) / self.amplitude
+        by_voxels = order * t.sigma / t.value / 2
+        of_scale = order * self.planes2.sigma / self.planes2.value / 2 / n2
+        return Estimate(float(order), float(np.hypot(max(by_ions, by_voxels), of_scale)))
 
 
 def _of_particle(sums: _Sums, label: int, in_core: npt.NDArray[np.bool_], scale: _Scale | None) -> ParticleOrder:
-    """Order of one particle; the error is that of its voxels as independent parts."""
+    """Order of one particle; its voxels are taken as independent parts."""
     order, window = None, sums.waves[label, 2]
     if scale is not None and window > 0:
         t = sums.waves[label, 0] / window
         order_t = Estimate(float(t), _spread(sums.spread[label], t) / window)
-        order = scale.order(order_t) if order_t.significance >= STATED_SIGMA else None
+        mean_variance = sums.variance[label] / max(int(sums.ions[label].sum()), 1)
+        order = scale.order(order_t, mean_variance) if order_t.significance >= STATED_SIGMA else None
     return ParticleOrder(label, int(sums.ions[label].sum()), bool(in_core[label]), order)
 
 
