@@ -62,8 +62,12 @@ class PhaseMap:
             )
         if not 0 <= self.shell_nm <= 20:
             raise PlanError(f"The shell around particles is 0 to 20 nm thick, found {self.shell_nm:g} nm.")
-        if self.labels.size and int(self.labels.min()) < 0:
-            raise PlanError(f"Particles are numbered from 1, 0 is the matrix; found the label {self.labels.min()}.")
+        low, high = int(self.labels.min(initial=0)), int(self.labels.max(initial=0))
+        if low < 0 or high > self.labels.size:
+            raise PlanError(
+                f"Particles are numbered from 1 in their order, 0 is the matrix; found labels from {low} to {high} on "
+                f"{self.labels.size:,} voxels."
+            )
 
     @property
     def n_particles(self) -> int:
@@ -73,7 +77,8 @@ class PhaseMap:
     @cached_property
     def phase(self) -> npt.NDArray[np.uint8]:
         """Phase of each voxel, see `PHASES`, (nx, ny, nz)."""
-        phase = np.where(self.labels > 0, 1, np.where(self.judged, 2, 0)).astype(np.uint8)
+        phase = self.judged.astype(np.uint8) * np.uint8(2)
+        phase[self.labels > 0] = 1
         reach = self.shell_nm + 0.5
         halo = int(np.ceil(reach))
         for low in range(0, len(phase), _SLAB):

@@ -12,7 +12,8 @@ from aptstream.crystal import Crystal
 from aptstream.errors import PlanError, RangingError, StoreError
 from aptstream.grid.phasemap import PhaseMap
 from aptstream.grid.phases import Look, OrderFrame, default_pairs, phase_sdms
-from aptstream.grid.sites import REACH_CELLS, site_occupancy
+from aptstream.grid.sites import site_occupancy
+from aptstream.grid.sitesums import REACH_CELLS
 from aptstream.io import write_pos
 from aptstream.points import Roles
 from aptstream.sdm.planes import Planes, fit_planes
