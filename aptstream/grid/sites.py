@@ -145,29 +145,32 @@ def site_occupancy(phases: PhaseMap, store: PointStore, frame: OrderFrame, progr
 def _answer(sums: PairSums, frame: OrderFrame) -> Sites:
     """Turn sums over pairs into order and shares."""
     doubling, amplitude = frame.crystal.doubling, frame.crystal.order_amplitude
-    use = np.flatnonzero(sums.waves[:, 2] > 0)
+    use = np.flatnonzero(sums.waves[:, 1] > 0)
     with_core = use[sums.in_core[use]]
     use = with_core if len(with_core) else use
     silent_ones = tuple(_of_particle(sums, label, None) for label in range(1, len(sums.ions)))
     if not len(use):
         return Sites(None, (), silent_ones, 0, by_particles=False)
-    waves, species = sums.waves[use], sums.species[use]
+    # Order is that of some particles, planes are those of all.
+    waves, species = np.zeros_like(sums.waves), np.zeros_like(sums.species)
+    waves[use], species[use] = sums.waves[use], sums.species[use]
 
-    def pooled(waves: Floats, species: Floats) -> Floats:
-        ww, pp, window = waves
-        order2, planes2 = (max(value / window, 1e-12) for value in (ww, pp))
-        damping = planes2 ** (1 / doubling**2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = np.where(species[:, 1] > 0, species[:, 0] / species[:, 1], 0) / np.sqrt(order2 * damping)
-        return np.array([ww / window, pp / window, np.sqrt(order2 / damping) / amplitude, *mean])
+    def pooled(waves: Floats, planes: Floats, species: Floats) -> Floats:
+        t_ww, t_pp = waves[0] / waves[1], planes[0] / planes[1]
+        order2, damping = max(t_ww, 1e-12), max(t_pp, 1e-12) ** (1 / doubling**2)
+        mean = species[:, 0] / np.maximum(species[:, 1], 1e-12) / np.sqrt(order2 * damping)
+        return np.array([t_ww, t_pp, np.sqrt(order2 / damping) / amplitude, *mean])
 
     by_particles = len(use) >= FEWEST_PARTS
-    value = pooled(waves.sum(axis=0), species.sum(axis=0))
+    every = [some.sum(axis=0) for some in (waves, sums.planes, species)]
+    value = pooled(*every)
+    sigma = _by_ions(sums, use, value, frame)
     if by_particles:
-        left = [(waves.sum(axis=0) - a, species.sum(axis=0) - b) for a, b in zip(waves, species, strict=True)]
-        sigma = jackknife(pooled, left)
-    else:
-        sigma = _by_ions(sums, use, value, frame)
+        parts = zip(waves, sums.planes, species, strict=True)
+        without = [tuple(a - b for a, b in zip(every, part, strict=True)) for part in parts if part[1][1] > 0]
+        left = jackknife(pooled, without)
+        # Some ions of a rare species can agree by chance: their number bounds the error.
+        sigma = np.append(left[:3], np.maximum(left[3:], _of_ions(sums, use, value[1], frame)))
     ww, pp, order = (Estimate(float(v), float(s)) for v, s in zip(value[:3], sigma[:3], strict=True))
     if ww.significance < STATED_SIGMA or pp.significance < SEEN_SIGMA:
         return Sites(None, (), silent_ones, 0, by_particles)
@@ -207,7 +210,7 @@ class _Scale:
 
 def _of_particle(sums: PairSums, label: int, scale: _Scale | None) -> ParticleOrder:
     """Order of one particle; its voxels are taken as independent parts."""
-    order, window = None, sums.waves[label, 2]
+    order, window = None, sums.waves[label, 1]
     if scale is not None and window > 0:
         t = sums.waves[label, 0] / window
         order_t = Estimate(float(t), sums.error(label, t) / window)
@@ -219,12 +222,17 @@ def _of_particle(sums: PairSums, label: int, scale: _Scale | None) -> ParticleOr
 def _by_ions(sums: PairSums, use: Integers, value: Floats, frame: OrderFrame) -> Floats:
     """Errors where there are too few particles to leave some out."""
     t, planes2, order = value[:3]
-    window = float(sums.waves[use, 2].sum())
-    error_t = sums.error(use, t) / window
-    n_ions = sums.ions[use].sum(axis=0)
-    pairs = window / OWN_WEIGHT  # about as many pairs as windows at their middle
-    error_planes = float(np.sqrt(1 / max(pairs, 1.0))) + 2 * planes2 / float(np.sqrt(max(int(n_ions.sum()), 1)))
-    damping = max(planes2, 1e-12) ** (1 / frame.crystal.doubling**2)
-    relative = np.hypot(error_t / max(abs(t), 1e-12) / 2, error_planes / max(planes2, 1e-12) / 8)
-    means = np.hypot(1 / np.sqrt(2 * np.maximum(n_ions, 1) * damping), value[3:] * relative)
+    error_t = sums.error(use, t) / float(sums.waves[use, 1].sum())
+    # Pairs of ions: about as many as windows at their middle, each twice.
+    pairs = float(sums.planes[:, 1].sum()) / OWN_WEIGHT / 2
+    error_planes = float(np.sqrt(0.5 / max(pairs, 1.0)))
+    n2 = frame.crystal.doubling**2
+    relative = np.hypot(error_t / max(abs(t), 1e-12) / 2, error_planes / max(planes2, 1e-12) / 2 / n2)
+    means = np.hypot(_of_ions(sums, use, planes2, frame), value[3:] * relative)
     return np.array([error_t, error_planes, order * relative, *means])
+
+
+def _of_ions(sums: PairSums, use: Integers, planes2: float, frame: OrderFrame) -> Floats:
+    """Errors of the mean cosines from the numbers of ions alone."""
+    damping = max(planes2, 1e-12) ** (1 / frame.crystal.doubling**2)
+    return np.asarray(1 / np.sqrt(2 * np.maximum(sums.ions[use].sum(axis=0), 1) * damping))

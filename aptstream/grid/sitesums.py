@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +39,10 @@ class PairSums:
         Which particles are judged by their core; the others by all their voxels.
     ions : ndarray of int64, (n + 1, species)
         Judged ions.
-    waves : ndarray of float64, (n + 1, 3)
-        Sums of w w cos, of cos of the planes, and of the window.
+    waves : ndarray of float64, (n + 1, 2)
+        Sums of w w cos, and of the window.
+    planes : ndarray of float64, (n + 1, 2)
+        Sums of cos of the planes, and of the window, over the ions of all voxels: planes do not end at a rim.
     species : ndarray of float64, (n + 1, species, 2)
         Sums of w cos, and of the window, over the pairs whose first ion is of a species.
     spread : ndarray of float64, (n + 1, 3)
@@ -52,6 +55,7 @@ class PairSums:
     in_core: npt.NDArray[np.bool_]
     ions: Integers
     waves: Floats
+    planes: Floats
     species: Floats
     spread: Floats
     variance: Floats
@@ -97,15 +101,15 @@ def pair_sums(phases: PhaseMap, store: PointStore, frame: OrderFrame, progress: 
     judged, in_core = _judged(phases)
     number = np.full(len(role), -1)
     number[role != NEITHER] = np.arange(len(names))
-    job = _Job(store, frame, judged, number, len(names))
+    job = _Job(store, frame, (phases.labels, judged), number, len(names))
     ions = np.zeros((phases.n_particles + 1, len(names)), dtype=np.int64)
     for voxels in job.bricks(0, "cores", progress):
-        np.add.at(ions, voxels.labels, voxels.count)
+        np.add.at(ions, voxels.labels, voxels.count)  # 0 outside of what is judged
     total = np.maximum(ions.sum(axis=1), 1)
     fraction = ions[:, solute].sum(axis=1) / total
     weight = solute - fraction[:, None]  # of each species in each particle
     n = len(ions)
-    zeros = (np.zeros((n, 3)), np.zeros((n, len(names), 2)), np.zeros((n, 3)))
+    zeros = (np.zeros((n, 2)), np.zeros((n, 2)), np.zeros((n, len(names), 2)), np.zeros((n, 3)))
     sums = PairSums(names, in_core, ions, *zeros, fraction * (1 - fraction))
     for voxels in job.bricks(REACH_CELLS, "sites", progress):
         _add_brick(sums, voxels, weight)
@@ -131,7 +135,7 @@ def _judged(phases: PhaseMap) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.boo
 
 @dataclass(frozen=True)
 class _Voxels:
-    """What the judged voxels of a brick and its halo hold.
+    """What the voxels of a brick and its halo hold.
 
     Parameters
     ----------
@@ -140,36 +144,39 @@ class _Voxels:
     own : tuple of slice
         The brick without its halo.
     count : ndarray of int64, (nx, ny, nz, species)
-        Ions.
+        Ions, where they are judged.
     wave : ndarray of complex128, (nx, ny, nz, species)
-        Sum of e^{iφ}.
+        Sum of e^{iφ} over them.
+    every : ndarray of int64, (nx, ny, nz)
+        Ions of all species in particles, judged or not.
     planes : ndarray of complex128, (nx, ny, nz)
-        Sum of e^{inφ} over ions of all species.
+        Sum of e^{inφ} over them.
     """
 
     labels: npt.NDArray[np.int32]
     own: tuple[slice, slice, slice]
     count: Integers
     wave: npt.NDArray[np.complex128]
+    every: Integers
     planes: npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True)
 class _Job:
-    """Reads what is judged, brick by brick."""
+    """Reads particles, brick by brick: the labels of all their voxels, and of those that are judged."""
 
     store: PointStore
     frame: OrderFrame
-    judged: npt.NDArray[np.int32]
+    labels: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
     number: npt.NDArray[np.signedinteger[npt.NBitBase]]
     n_species: int
 
     def bricks(self, halo: int, stage: str, progress: Progress) -> Iterator[_Voxels]:
-        """Give every brick that holds something to judge, with a halo."""
+        """Give every brick that holds particles, with a halo."""
         shape = self.store.shape_cells
         bricks = list(product(*(range(0, n, BRICK_CELLS) for n in shape)))
         for done, brick in enumerate(bricks, start=1):
-            if self.judged[tuple(slice(b, b + BRICK_CELLS) for b in brick)].any():
+            if self.labels[0][tuple(slice(b, b + BRICK_CELLS) for b in brick)].any():
                 low = tuple(max(b - halo, 0) for b in brick)
                 high = tuple(min(b + BRICK_CELLS + halo, n) for b, n in zip(brick, shape, strict=True))
                 own = tuple(slice(b - a, b - a + BRICK_CELLS) for a, b in zip(low, brick, strict=True))
@@ -179,23 +186,32 @@ class _Job:
     def _read(self, low: tuple[int, ...], high: tuple[int, ...], own: tuple[slice, ...]) -> _Voxels:
         (lx, ly, lz), (hx, hy, hz), (ox, oy, oz) = low, high, own
         cloud = self.store.read((lx, ly, lz), (hx, hy, hz), columns=())
-        labels = self.judged[lx:hx, ly:hy, lz:hz]
+        labels, judged = (some[lx:hx, ly:hy, lz:hz] for some in self.labels)
         position = cloud.position.astype(np.float64)
         cell = np.floor(position - self.store.origin_nm).astype(np.int64) - low
         kind = self.number[cloud.species]
         use = (kind >= 0) & (labels[tuple(cell.T)] > 0)
-        planes, n = self.frame.planes, self.n_species
+        planes, n, shape = self.frame.planes, self.n_species, labels.shape
         height = position[use, 2] - position[use, :2] @ np.array(planes.slope)
         phase = 2 * np.pi / planes.period_nm * height
-        place = np.ravel_multi_index(tuple(cell[use].T), labels.shape)
-        at, bins = place * n + kind[use], labels.size * n
-        count = np.bincount(at, minlength=bins).reshape(*labels.shape, n)
-        wave = np.bincount(at, np.cos(phase), bins) + 1j * np.bincount(at, np.sin(phase), bins)
-        of_planes = self.frame.crystal.doubling * phase
-        sums = [np.bincount(place, part, labels.size) for part in (np.cos(of_planes), np.sin(of_planes))]
+        place = np.ravel_multi_index(tuple(cell[use].T), shape)
+        every, of_planes = _waves(place, self.frame.crystal.doubling * phase, labels.size)
+        inner = judged.ravel()[place] > 0
+        count, wave = _waves((place * n + kind[use])[inner], phase[inner], labels.size * n)
         return _Voxels(
-            labels, (ox, oy, oz), count, wave.reshape(*labels.shape, n), (sums[0] + 1j * sums[1]).reshape(labels.shape)
+            labels=labels,
+            own=(ox, oy, oz),
+            count=count.reshape(*shape, n),
+            wave=wave.reshape(*shape, n),
+            every=every.reshape(shape),
+            planes=of_planes.reshape(shape),
         )
+
+
+def _waves(place: Integers, phase: Floats, n: int) -> tuple[Integers, npt.NDArray[np.complex128]]:
+    """Count ions at each of n places, and add their waves."""
+    wave = np.bincount(place, np.cos(phase), n) + 1j * np.bincount(place, np.sin(phase), n)
+    return np.bincount(place, minlength=n), wave
 
 
 def _add_brick(sums: PairSums, voxels: _Voxels, weight: Floats) -> None:
@@ -213,51 +229,53 @@ def _add_brick(sums: PairSums, voxels: _Voxels, weight: Floats) -> None:
         mine = voxels.labels[part] == label
         own = np.zeros_like(mine)
         own[tuple(slice(a - p.start, b - p.start) for (a, b), p in zip(inner, part, strict=True))] = True
-        _add_particle(
-            sums,
-            (label, weight[label]),
-            replace(_cut(voxels, part, mine), labels=np.where(mine & own, voxels.labels[part], 0)),
-        )
+        _add_particle(sums, (label, weight[label]), _cut(voxels, part, mine), mine & own)
 
 
 def _cut(voxels: _Voxels, part: tuple[slice, ...], mine: npt.NDArray[np.bool_]) -> _Voxels:
     """Cut out the voxels of one particle; all others are empty."""
     wave, count = (np.where(mine[..., None], some[part], 0) for some in (voxels.wave, voxels.count))
-    return replace(voxels, wave=wave, count=count, planes=np.where(mine, voxels.planes[part], 0))
+    every, planes = (np.where(mine, some[part], 0) for some in (voxels.every, voxels.planes))
+    return replace(voxels, wave=wave, count=count, every=every, planes=planes)
 
 
-def _add_particle(sums: PairSums, particle: tuple[int, Floats], voxels: _Voxels) -> None:
-    """Add the pairs of one particle whose first ion lies in the voxels that are labelled."""
+def _add_particle(sums: PairSums, particle: tuple[int, Floats], voxels: _Voxels, first: npt.NDArray[np.bool_]) -> None:
+    """Add the pairs of one particle whose first ion lies in some of its voxels."""
     label, weight = particle
-    first = voxels.labels > 0
-    order, every = voxels.wave @ weight, voxels.count.sum(axis=-1)
-    around, planes = _smooth(order), _smooth(voxels.planes)
-    near = ndimage.gaussian_filter(every.astype(np.float64), WINDOW_NM, mode="constant", radius=REACH_CELLS)
     # What an ion adds to the window at its own place is taken away: pairs are of two ions.
+    every = voxels.every[first]
+    of_planes = (voxels.planes * np.conj(_smooth(voxels.planes))).real[first] - OWN_WEIGHT * every
+    around = every * _smooth_real(voxels.every)[first] - OWN_WEIGHT * every
+    sums.planes[label] += [of_planes.sum(), around.sum()]
+    order, judged = voxels.wave @ weight, voxels.count.sum(axis=-1)
+    field, near = _smooth(order)[first], _smooth_real(judged)[first]
     count, wave = voxels.count[first], voxels.wave[first]
-    x = (order[first] * np.conj(around[first])).real - OWN_WEIGHT * (count @ weight**2)
-    y = every[first] * near[first] - OWN_WEIGHT * every[first]
-    of_planes = (voxels.planes[first] * np.conj(planes[first])).real - OWN_WEIGHT * every[first]
-    sums.waves[label] += [x.sum(), of_planes.sum(), y.sum()]
+    x = (order[first] * np.conj(field)).real - OWN_WEIGHT * (count @ weight**2)
+    y = judged[first] * near - OWN_WEIGHT * judged[first]
+    sums.waves[label] += [x.sum(), y.sum()]
     sums.spread[label] += [x @ x, x @ y, y @ y]
     n = count.sum(axis=0)
-    cosine = (wave * np.conj(around[first])[:, None]).real.sum(axis=0) - OWN_WEIGHT * weight * n
-    sums.species[label] += np.stack([cosine, near[first] @ count - OWN_WEIGHT * n], axis=1)
+    cosine = (wave * np.conj(field)[:, None]).real.sum(axis=0) - OWN_WEIGHT * weight * n
+    sums.species[label] += np.stack([cosine, near @ count - OWN_WEIGHT * n], axis=1)
+
+
+def _smooth_real(grid: npt.NDArray[Any]) -> Floats:
+    """Sum over the window of neighbours."""
+    smooth = ndimage.gaussian_filter(grid.astype(np.float64), WINDOW_NM, mode="constant", radius=REACH_CELLS)
+    return np.asarray(smooth)
 
 
 def _smooth(wave: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
-    """Sum over the window of neighbours."""
-    parts = [
-        ndimage.gaussian_filter(part, WINDOW_NM, mode="constant", radius=REACH_CELLS) for part in (wave.real, wave.imag)
-    ]
-    return np.asarray(parts[0] + 1j * parts[1])
+    """Sum waves over the window of neighbours."""
+    smooth: npt.NDArray[np.complex128] = _smooth_real(wave.real) + 1j * _smooth_real(wave.imag)
+    return smooth
 
 
 def _window_at_centre() -> float:
     """Weight of the window at its middle."""
     point = np.zeros((2 * REACH_CELLS + 1,) * 3)
     point[(REACH_CELLS,) * 3] = 1
-    return float(ndimage.gaussian_filter(point, WINDOW_NM, mode="constant", radius=REACH_CELLS).max())
+    return float(_smooth_real(point).max())
 
 
 #: What an ion adds to the window at its own place.

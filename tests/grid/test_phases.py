@@ -118,19 +118,26 @@ def test_sums_over_pairs_are_those_of_a_loop_over_all_ions(specimen):
     core = one.labels > 0
     for axis in range(3):
         core = core & np.roll(padded, 1, axis)[1:-1, 1:-1, 1:-1] & np.roll(padded, -1, axis)[1:-1, 1:-1, 1:-1]
-    rows = np.flatnonzero(core[tuple(cell.T)] & (cloud.species > 0))
-    cell, position, kind = cell[rows], cloud.position[rows].astype(float), cloud.species[rows]
+    inside, core = (some[tuple(cell.T)] & (cloud.species > 0) for some in (one.labels > 0, core))
+
+    def pairs(rows):
+        height = cloud.position[rows, 2].astype(float) - cloud.position[rows, :2].astype(float) @ frame.planes.slope
+        phase = 2 * np.pi / frame.planes.period_nm * height
+        apart = np.abs(cell[rows][:, None] - cell[rows][None])
+        gauss = np.exp(-0.5 * np.arange(REACH_CELLS + 1) ** 2)
+        gauss = np.append(gauss / (2 * gauss.sum() - 1), 0)
+        window = gauss[np.minimum(apart, REACH_CELLS + 1)].prod(axis=2)
+        np.fill_diagonal(window, 0)
+        return window, phase[:, None] - phase[None]
+
+    window, difference = pairs(np.flatnonzero(inside))
+    planes2 = (window * np.cos(2 * difference)).sum() / window.sum()
+    rows = np.flatnonzero(core)
+    window, difference = pairs(rows)
+    kind = cloud.species[rows]
     solute = kind != store.species_names.index("Al")
     w = solute - solute.mean()
-    phase = 2 * np.pi / frame.planes.period_nm * (position[:, 2] - position[:, :2] @ frame.planes.slope)
-    apart = np.abs(cell[:, None] - cell[None])
-    gauss = np.exp(-0.5 * np.arange(REACH_CELLS + 1) ** 2)
-    gauss = np.append(gauss / (2 * gauss.sum() - 1), 0)
-    window = gauss[np.minimum(apart, REACH_CELLS + 1)].prod(axis=2)
-    np.fill_diagonal(window, 0)
-    difference = phase[:, None] - phase[None]
     ww = (window * np.outer(w, w) * np.cos(difference)).sum() / window.sum()
-    planes2 = (window * np.cos(2 * difference)).sum() / window.sum()
     assert not sites.by_particles
     assert sites.particles[0].n_ions == len(rows)
     assert sites.order.value == pytest.approx(np.sqrt(ww / planes2**0.25) / 0.25, rel=1e-6)
