@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from aptstream.grid.refine import refine as refine
     from aptstream.grid.sites import Sites as Sites
     from aptstream.grid.sites import site_occupancy as site_occupancy
+    from aptstream.grid.surface import Surface as Surface
+    from aptstream.grid.surface import particle_surface as particle_surface
+    from aptstream.grid.surface_file import export_surface as export_surface
     from aptstream.grid.vote import VoxelGrid as VoxelGrid
     from aptstream.grid.vote import vote as vote
     from aptstream.io.ions import open_ions as open_ions
@@ -173,6 +176,8 @@ _ROOMS = {
     "grid.phasemap": ("PhaseMap",),
     "grid.phases": ("Look", "OrderFrame", "Phases", "phase_sdms"),
     "grid.sites": ("Sites", "site_occupancy"),
+    "grid.surface": ("Surface", "particle_surface"),
+    "grid.surface_file": ("export_surface",),
     "grid.vote": ("vote",),
     "io": ("open_ions", "read_ions", "read_ranges", "write_nxapm", "write_pos", "write_rrng"),
     "model.bootstrap": ("Score",),

@@ -1,4 +1,4 @@
-"""The verbs that look after point stores: ``verify``, ``copy``, ``export ions`` and ``export ranges``."""
+"""The verbs that look after point stores: ``verify``, ``copy``, ``export ions``, ``ranges`` and ``surface``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def add_store_verbs(app: typer.Typer, export_app: typer.Typer) -> None:
     app.command()(copy)
     export_app.command("ions")(export_ions)
     export_app.command("ranges")(export_ranges)
+    export_app.command("surface")(export_surface)
 
 
 @contextmanager
@@ -127,6 +128,24 @@ def export_ranges(
         raise typer.BadParameter(f"found {to.name}, expected a name that ends in .rrng", param_hint="--to")
     write_rrng(to, open_store(store).ranges)
     stderr.print(f"wrote {to}", highlight=False, markup=False, soft_wrap=True)
+
+
+@verb
+def export_surface(
+    result: Annotated[Path, typer.Argument(help="Output folder of a run, or its grid.zarr.")],
+    to: Annotated[Path, typer.Option(help="File to write: .vtp, .ply or .stl.", callback=in_a_folder)],
+) -> None:
+    """Write the surfaces of the particles as triangles, with number, radius and mean order of each particle.
+
+    Example: `aptstream export surface R5096 --to surface.vtp`
+    """
+    from aptstream.grid import export_surface as write_surface
+
+    with StageDisplay(stderr) as stages:
+        stages.begin("surface")
+        surface = write_surface(result, to)
+    told = f"wrote {len(surface):,} particles, {len(surface.faces):,} triangles, to {to}"
+    stderr.print(told, highlight=False, markup=False, soft_wrap=True)
 
 
 def _region(box: str | None, sphere: str | None) -> Box | Sphere | None:

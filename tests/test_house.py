@@ -21,7 +21,7 @@ TOP = {"cluster", "display", "inspection", "orientation", "verification", "workf
 TOP |= {
     f"cli_{name}" for name in ("cluster", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
 }
-HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "ai_edge_litert"]
+HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "skimage", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]
 GATES = {
     "_sdm": "sdm/kernel.py",

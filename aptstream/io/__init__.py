@@ -2,6 +2,7 @@
 
 from aptstream.io.csv_out import write_csv
 from aptstream.io.ions import IonBlock, IonFile, open_ions, read_ions
+from aptstream.io.mesh import write_mesh
 from aptstream.io.nexus import write_nxapm
 from aptstream.io.pos import write_pos
 from aptstream.io.ranges import read_ranges
@@ -17,6 +18,7 @@ __all__ = [
     "read_ranges",
     "read_rrng",
     "write_csv",
+    "write_mesh",
     "write_nxapm",
     "write_pos",
     "write_rrng",

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from aptstream.cli import app
 from aptstream.cloud import open_store
-from aptstream.grid import find, open_grid, save_grid
+from aptstream.grid import export_surface, find, open_grid, save_grid
 from aptstream.io import read_ions, read_ranges
 from aptstream.regions import Box, Sphere
 
@@ -127,6 +127,43 @@ def test_ions_of_particles_are_those_that_their_composition_counts(run_folder, s
     found = np.bincount([int(row.split(",")[-1]) for row in rows], minlength=labels.max() + 1)
     counts = specimen_store.cell_counts()
     np.testing.assert_array_equal(found[1:], np.bincount(labels.ravel(), counts.ravel())[1:])
+
+
+@pytest.fixture
+def result(run_folder, tmp_path):
+    """A folder with the grid and the table of a run; volumes in the table are no whole numbers."""
+    folder = tmp_path / "result"
+    shutil.copytree(run_folder / "grid.zarr", folder / "grid.zarr")
+    n_voxels = np.bincount(open_grid(run_folder).labels.ravel())[1:]
+    rows = [f"{number},{n},{n - 0.375:.3f}\n" for number, n in enumerate(n_voxels.tolist(), 1)]
+    (folder / "particles.csv").write_text("id,n_voxels,volume_nm3\n" + "".join(rows))
+    return folder
+
+
+def test_surfaces_are_exported_with_the_volumes_of_the_table(result, tmp_path):
+    n_voxels = np.bincount(open_grid(result).labels.ravel())[1:]
+    told = call("export", "surface", result, "--to", tmp_path / "a.stl")
+    assert told.exit_code == 0, told.output
+    assert f"wrote {len(n_voxels)} particles" in told.stderr
+    surface = export_surface(result / "grid.zarr", tmp_path / "a.vtp")
+    np.testing.assert_allclose(surface.volume_nm3, n_voxels - 0.375, rtol=2e-3)
+    assert b'Name="mean_order"' in (tmp_path / "a.vtp").read_bytes()
+    assert (tmp_path / "a.stl").stat().st_size == 84 + 50 * len(surface.faces)
+
+
+def test_surfaces_do_without_the_table_but_not_with_a_wrong_one(result, tmp_path):
+    table = result / "particles.csv"
+    rows = table.read_text().splitlines(keepends=True)
+    table.unlink()
+    surface = export_surface(result, tmp_path / "a.vtp")
+    n_voxels = np.bincount(open_grid(result).labels.ravel())[1:]
+    np.testing.assert_allclose(surface.volume_nm3, n_voxels, rtol=2e-3)
+    for wrong in (rows[:-1], ["id\n"], ["\0"], [*rows, rows[-1]], [rows[0], *rows[1:] * 3000], [rows[0], "1,nan,1\n"]):
+        table.write_text("".join(wrong))
+        told = call("export", "surface", result, "--to", tmp_path / "b.vtp")
+        assert told.exit_code == 1
+        assert "does not belong to the grid beside it" in " ".join(told.stderr.split())
+        assert not (tmp_path / "b.vtp").exists()
 
 
 def test_the_ranges_come_back(specimen_store, tmp_path):
