@@ -1,7 +1,7 @@
 """The result as one self-contained page: opens from a file, prints, and asks nothing of the network.
 
 A content-security policy forbids whatever is not in the page: only the one style and the one script whose
-hashes it names, and images that the page itself holds. All text is escaped; none of it reaches the script.
+hashes it names, and images that the page itself holds. All text is escaped; the script shows what it reads as text.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from html import escape
 
 from aptstream.io.replace import replacing
 from aptstream.report.page_parts import SCRIPT, STYLE
+from aptstream.report.scene_html import View, view_section
 from aptstream.report.tables import ParticleTable
 
 #: Rows of the table on the page; the file particles.csv holds them all.
 MOST_ROWS = 500
 #: A page stays small enough to be sent by mail; figures beyond this are left to the folder.
-MOST_FIGURE_BYTES = 10_000_000
+MOST_FIGURE_BYTES = 8_000_000
 
 #: Figures of a larger ratio of width to height take the whole width.
 WIDE = 1.6
@@ -80,6 +81,8 @@ class Page:
         Captions and images, SVG or PNG.
     sections : sequence of Section
         What follows the figures.
+    view : View, optional
+        The particles in 3D.
     particles : ParticleTable
         All particles; the page shows the largest.
     settings, provenance : mapping of str to str
@@ -92,6 +95,7 @@ class Page:
     numbers: Sequence[tuple[str, str]] = ()
     figures: Sequence[tuple[str, bytes]] = ()
     sections: Sequence[Section] = ()
+    view: View | None = None
     particles: ParticleTable = field(default_factory=ParticleTable)
     settings: Mapping[str, object] = field(default_factory=dict)
     provenance: Mapping[str, object] = field(default_factory=dict)
@@ -176,9 +180,10 @@ def render(page: Page) -> str:
         f'<p class="answer">{escape(page.sentence)}</p>',
         *_warnings(warnings),
         *_numbers(page.numbers),
+        *view_section(page.view),
+        *_particles(page.particles),
         *_results(figures, len(page.figures)),
         *_sections(page.sections, figures, len(page.figures)),
-        *_particles(page.particles),
         *_facts("Settings", page.settings),
         *_facts("Provenance", page.provenance),
         "</main>",
@@ -286,11 +291,17 @@ def _particles(table: ParticleTable) -> list[str]:
         '<table class="sortable">',
         f"<thead><tr>{headings}</tr></thead>",
         "<tbody>",
-        *("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in shown),
+        *(_row(table.columns, row) for row in shown),
         "</tbody>",
         "</table>",
         "</div>",
     ]
+
+
+def _row(columns: Sequence[str], row: Sequence[str]) -> str:
+    """Write a row; the 3D view knows it by the number of its particle."""
+    number = f' data-particle="{escape(row[columns.index("id")])}"' if "id" in columns else ""
+    return f"<tr{number}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
 
 
 def _heading(name: str) -> str:

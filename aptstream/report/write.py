@@ -23,9 +23,12 @@ from aptstream.report.figures import (
 )
 from aptstream.report.html import Page, Section, write_page
 from aptstream.report.pole import draw_pole
+from aptstream.report.scene import make_scene
+from aptstream.report.scene_html import View
 from aptstream.report.spectrum import spectrum_figure
 from aptstream.report.summary import Summary
 from aptstream.report.tables import particle_table, particles_csv
+from aptstream.report.view3d import particles_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +67,10 @@ def report(summary: Summary, out: Path) -> Path:
     table = particle_table(answer.found, answer.measures, before_nm=_before(summary))
     particles_csv(out / "particles.csv", table)
     (out / "figures").mkdir(exist_ok=True)
+    scene = make_scene(answer.found, answer.order, summary.store, host=summary.scan.roles.host)
     drawn = figures(summary)
+    in_3d = particles_figure(scene)
+    save_figure(in_3d, out / "figures" / "particles_3d")
     of_pole = draw_pole(summary.pole) if summary.pole is not None else {}
     for name, (_, figure) in (drawn | of_pole).items():
         save_figure(figure, out / "figures" / name)
@@ -75,6 +81,7 @@ def report(summary: Summary, out: Path) -> Path:
         numbers=summary.numbers,
         figures=_as_svg(drawn),
         sections=_planes(summary, of_pole),
+        view=View(scene, figure_bytes(in_3d, "png")),
         particles=table,
         settings=_settings(summary),
         provenance=_provenance(summary),

@@ -54,7 +54,7 @@ def test_a_run_writes_every_promised_file_and_nothing_half(ran):
     names = {path.name for path in out.iterdir()}
     assert names == {"points.zarr", "scan.zarr", "grid.zarr", "grid.vti", "particles.csv", "report.html", "figures"}
     figures = {path.name for path in (out / "figures").iterdir()}
-    stems = {"mass_spectrum", "cube_probabilities", "voxel_votes", "order_slices", "sizes"}
+    stems = {"mass_spectrum", "cube_probabilities", "voxel_votes", "order_slices", "sizes", "particles_3d"}
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
     assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert not list(out.rglob(".*"))
