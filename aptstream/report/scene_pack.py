@@ -25,7 +25,7 @@ def ramp() -> list[str]:
     Examples
     --------
     >>> len(ramp()), ramp()[0]
-    (24, '#440154')
+    (24, '#472a7a')
     """
     rgb = np.rint(255 * colormaps["viridis"](np.linspace(*RAMP_ENDS, N_RAMP))[:, :3]).astype(int)
     return ["#{:02x}{:02x}{:02x}".format(*colour) for colour in rgb.tolist()]
@@ -48,8 +48,8 @@ def pack(scene: Scene) -> str:
 
     Examples
     --------
-    >>> pack(Scene((0, 0, 0), (1, 1, 2), (), 0))[:51]
-    '{"low": [0, 0, 0], "high": [1, 1, 2], "ramp": ["#44'
+    >>> pack(Scene((0, 0, 0), (1, 1, 2), (), 0))[:37]
+    '{"low": [0, 0, 0], "high": [1, 1, 2],'
     """
     vertices = [_places(scene, body.vertices_nm) for body in scene.bodies]
     triangles = [body.faces.astype("<u2") for body in scene.bodies]

@@ -305,12 +305,14 @@ function showView(section) {
     if (out[0] * (half[0] - centre[0]) + out[1] * (half[1] - centre[1]) < 0) out = out.map((x) => -x);
     const wish = box.size[axis] * 46 / length; // a tick every 46 pixels or more
     const power = 10 ** Math.floor(Math.log10(wish)), step = [1, 2, 5, 10].find((n) => n * power >= wish) * power;
-    const end = box.low[axis] + box.size[axis] + 1e-9 * step;
+    const low = box.low[axis], high = low + box.size[axis], first = Math.ceil(low / step - 1e-9);
+    let ticks = Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
+    if (ticks.length < 2) ticks = [low, high];
     pen.fillStyle = "#1c2430";
     if (axis < 2) text("xyz"[axis] + " (nm)", half, out, 28);
     else text("z (nm)", [to[0], to[1] - 4], [0, -1], 8);
     pen.fillStyle = "#3b4654";
-    for (let value = Math.ceil(box.low[axis] / step - 1e-9) * step; value <= end; value += step) {
+    for (const value of ticks) {
       const at = seen(place(start).with(axis, value));
       pen.strokeStyle = "#737f8f";
       pen.lineWidth = 1;

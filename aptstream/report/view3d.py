@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.ticker import FixedLocator, Locator, MaxNLocator
 
 from aptstream.report.scene_pack import ramp
 from aptstream.report.style import GREY, PAGE_MM, STYLE, blank
@@ -57,9 +58,10 @@ def particles_figure(scene: Scene) -> Figure:
         getattr(axes, f"set_{name}label")(f"{name} (nm)")
         axis = getattr(axes, f"{name}axis")
         axis.set_pane_color((1, 1, 1, 0))
+        axis.labelpad = 7 if name == "z" else 4
         axis.line.set_color(GREY)
-        axis.set_major_locator(_locator(n / size.max()))
-    axes.set_box_aspect(size, zoom=1.05)
+        axis.set_major_locator(_locator(low, high, n / size.max(), both=name != "y"))
+    axes.set_box_aspect(size, zoom=1.02)
     axes.grid(False)
     _draw_ions(axes, scene)
     _draw_particles(figure, axes, scene)
@@ -67,10 +69,11 @@ def particles_figure(scene: Scene) -> Figure:
     return figure
 
 
-def _locator(share: float) -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(max(1, round(6 * share)), steps=[1, 2, 5, 10])
+def _locator(low: float, high: float, share: float, *, both: bool) -> Locator:
+    """Place about six ticks along the longest edge of the box, and only the ends along one much shorter."""
+    if share < 0.3:
+        return FixedLocator([low, high] if both else [high])  # x ends where y begins: one number is enough there
+    return MaxNLocator(max(2, round(6 * share)), steps=[1, 2, 5, 10])
 
 
 def _draw_frame(axes: Any, scene: Scene) -> None:
@@ -100,6 +103,7 @@ def _draw_ions(axes: Any, scene: Scene) -> None:
             label=layer.name,
             depthshade=False,
             rasterized=True,
+            clip_on=False,
             zorder=1,
         )
     if layers:
@@ -120,7 +124,13 @@ def _draw_particles(figure: Figure, axes: Any, scene: Scene) -> None:
     rgba = np.repeat(colours.to_rgba(radius), [len(body.faces) for body in scene.bodies], axis=0)
     axes.add_collection3d(
         Poly3DCollection(
-            corner, facecolors=_lit(normal, rgba), linewidth=0, antialiased=False, rasterized=True, zorder=2
+            corner,
+            facecolors=_lit(normal, rgba),
+            linewidth=0,
+            antialiased=False,
+            rasterized=True,
+            clip_on=False,
+            zorder=2,
         )
     )
     figure.colorbar(colours, ax=axes, shrink=0.5, pad=0.06, aspect=22).set_label("Radius (nm)")
