@@ -75,8 +75,9 @@ def picture(browser, which="solid"):
 
 
 def drawn(image):
-    """Share of the pixels that are not white."""
-    return float((image[..., :3] < 0.98).any(axis=-1).mean())
+    """Share of the pixels that are not white on white paper."""
+    on_paper = 1 - image[..., 3:] * (1 - image[..., :3])
+    return float((on_paper < 0.98).any(axis=-1).mean())
 
 
 def place(browser, x=0.5, y=0.5):
@@ -195,6 +196,7 @@ def test_colours_follow_the_quantity(opened):
 def test_a_click_on_a_particle_shows_its_row(opened):
     before = orange(picture(opened))
     opened.run("document.querySelector('.scroll').scrollTop = 1e6")
+    assert opened.run("document.querySelector('.scroll').scrollTop") > 100
     opened.click_on("canvas.solid")  # the largest sphere fills the middle
     assert chosen(opened) == ["1"]
     assert opened.run("document.querySelector('tr.chosen').getAttribute('aria-current')") == "true"
@@ -203,7 +205,7 @@ def test_a_click_on_a_particle_shows_its_row(opened):
     inside = """(() => {
       const row = document.querySelector('tr.chosen').getBoundingClientRect();
       const list = document.querySelector('.scroll').getBoundingClientRect();
-      const head = document.querySelector('thead').getBoundingClientRect();
+      const head = document.querySelector('th').getBoundingClientRect();
       return row.top >= head.bottom - 1 && row.bottom <= list.bottom + 1;
     })()"""
     assert opened.run(inside)
@@ -252,6 +254,7 @@ def test_the_page_fits_a_telephone(opened):
 def test_paper_carries_the_picture(opened):
     """Where a page is printed, the flat canvas holds surfaces and words."""
     before = picture(opened, "words")
+    assert drawn(before) < 0.05
     opened.run("dispatchEvent(new Event('beforeprint'))")
     assert drawn(picture(opened, "words")) > 0.05
     opened.run("dispatchEvent(new Event('afterprint'))")
