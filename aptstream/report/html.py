@@ -40,7 +40,18 @@ HEADINGS = {
     "touches_edge": "at edge",
     "uncertain": "uncertain",
     "n_ions": "ions",
+    "radius_sd_nm": "± (nm)",
+    "semi_axis_a_nm": "a (nm)",
+    "semi_axis_b_nm": "b (nm)",
+    "semi_axis_c_nm": "c (nm)",
+    "nearest_nm": "nearest (nm)",
+    "reconstruction_x_nm": "x before (nm)",
+    "reconstruction_y_nm": "y before (nm)",
+    "reconstruction_z_nm": "z before (nm)",
 }
+#: Columns that only the file has, by their ends.
+ONLY_IN_FILE = ("guinier_nm", "_inside_at_pct", "_inside_sd_at_pct")
+_INTERVAL = re.compile(r" \((\d+%: [^()]*)\)")
 
 
 @dataclass(frozen=True)
@@ -227,8 +238,16 @@ def _warnings(warnings: Sequence[str]) -> list[str]:
 def _numbers(numbers: Sequence[tuple[str, str]]) -> list[str]:
     if not numbers:
         return []
-    items = [f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in numbers]
+    items = [f"<div><dt>{escape(label)}</dt><dd>{_with_interval(value)}</dd></div>" for label, value in numbers]
     return ['<dl class="numbers">', *items, "</dl>"]
+
+
+def _with_interval(value: str) -> str:
+    """Write a number, and its interval in small type below."""
+    found = _INTERVAL.search(value)
+    if found is None:
+        return escape(value)
+    return f"{escape(_INTERVAL.sub('', value, count=1))} <small>{escape(found[1])}</small>"
 
 
 def _results(figures: Sequence[tuple[int, str, bytes]], n_first: int) -> list[str]:
@@ -278,7 +297,9 @@ def _image_kind(data: bytes, number: int) -> tuple[str, float]:
 def _particles(table: ParticleTable) -> list[str]:
     if not table.rows:
         return []
-    rows = table.rows
+    kept = [k for k, name in enumerate(table.columns) if not name.endswith(ONLY_IN_FILE)]
+    rows = tuple(tuple(row[k] for k in kept) for row in table.rows)
+    table = ParticleTable(tuple(table.columns[k] for k in kept), rows)
     if "n_voxels" in table.columns:
         column = table.columns.index("n_voxels")
         rows = tuple(sorted(rows, key=lambda row: -int(row[column])))
@@ -305,6 +326,8 @@ def _row(columns: Sequence[str], row: Sequence[str]) -> str:
 
 
 def _heading(name: str) -> str:
+    if name.endswith("_sd_at_pct"):
+        return "± (at.%)"
     if name.endswith("_at_pct"):
         return f"{name.removesuffix('_at_pct')} (at.%)"
     return HEADINGS.get(name, name)
@@ -312,8 +335,8 @@ def _heading(name: str) -> str:
 
 def _table_note(n_shown: int, n_all: int) -> str:
     if n_shown < n_all:
-        return f"The {n_shown} largest of {n_all} particles; all of them are in particles.csv."
-    return f"All {n_all} particles, largest first; the same table is in particles.csv."
+        return f"The {n_shown} largest of {n_all} particles; all of them, with more columns, are in particles.csv."
+    return f"All {n_all} particles, largest first; with more columns in particles.csv."
 
 
 def _facts(title: str, facts: Mapping[str, object]) -> list[str]:

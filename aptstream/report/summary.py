@@ -113,8 +113,10 @@ class Summary:
             return f"No {name}-ordered particles were found.{seen}"
         told = self.answer.statistics
         plural = "s" if len(found) > 1 else ""
+        control = self.answer.control
+        false = f" ({control.expected_false(control.floor):.1f} of them false by the control)" if control else ""
         return (
-            f"{len(found)} {name}-ordered particle{plural} found: mean radius {_radius(told.mean_radius_nm)}, "
+            f"{len(found)} {name}-ordered particle{plural} found{false}: mean radius {_radius(told.mean_radius_nm)}, "
             f"volume fraction {_share(told.volume_fraction)}."
         )
 

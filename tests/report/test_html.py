@@ -1,6 +1,7 @@
 """The page: everything escaped, nothing loaded, strict policy, small. What a browser says: `test_browser.py`."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -95,12 +96,30 @@ def test_figures_have_texts():
     assert [image["src"].split(";")[0] for image in images] == ["data:image/svg+xml", "data:image/png"]
 
 
+def test_what_only_the_file_has_is_not_on_the_page():
+    columns = ("id", "n_voxels", "radius_sd_nm", "guinier_nm", "Li_at_pct", "Li_sd_at_pct", "Li_inside_at_pct")
+    table = ParticleTable(columns, (("1", "9", "0.05", "1.77", "19.5", "1.25", "17.75"),))
+    page = render(replace(full_page(), particles=table))
+    assert Collector(page).cells == ["1", "9", "0.05", "19.5", "1.25"]
+    for heading in ("± (nm)", "Li (at.%)", "± (at.%)"):
+        assert f">{heading}</th>" in page
+
+
+def test_intervals_stand_below_their_numbers():
+    page = render(replace(full_page(), numbers=[("number", "1.29 (95%: 0.86–1.88) × 10²⁴ m⁻³"), ("x", EVIL)]))
+    assert "<dd>1.29 × 10²⁴ m⁻³ <small>95%: 0.86–1.88</small></dd>" in page
+    assert "<script>alert" not in page
+
+
 def test_only_the_largest_particles_are_shown():
     page = render(full_page(MOST_ROWS + 20))
     cells = Collector(page).cells
     assert cells[2] == str(MOST_ROWS + 20)
     assert len(cells) == 4 * MOST_ROWS
-    assert f"The {MOST_ROWS} largest of {MOST_ROWS + 20} particles; all of them are in particles.csv." in page
+    assert (
+        f"The {MOST_ROWS} largest of {MOST_ROWS + 20} particles; all of them, with more columns, are in particles.csv."
+        in page
+    )
 
 
 def test_empty_page_says_its_sentence():
