@@ -197,9 +197,10 @@ class Summary:
         control = self.answer.control
         if control is None:
             return "none: the model has no nets for the 1 nm grid, or no planes are visible"
+        n = control.n_false(control.floor)
         return (
-            f"species shuffled {control.n_shuffles} times: {control.n_false(control.floor)} particles in "
-            f"{control.n_voxels:,} nm³ reach the floor of {control.floor:g}"
+            f"species shuffled {control.n_shuffles} times: {n} particle{'s' * (n != 1)} in {control.n_voxels:,} nm³ "
+            f"reach{'es' * (n == 1)} the floor of {control.floor:g}"
         )
 
     @property
