@@ -41,18 +41,11 @@ if TYPE_CHECKING:
     from aptstream.grid.files import export_npz as export_npz
     from aptstream.grid.files import open_grid as open_grid
     from aptstream.grid.files import save_grid as save_grid
-    from aptstream.grid.phasemap import PhaseMap as PhaseMap
-    from aptstream.grid.phases import Look as Look
-    from aptstream.grid.phases import OrderFrame as OrderFrame
-    from aptstream.grid.phases import Phases as Phases
-    from aptstream.grid.phases import phase_sdms as phase_sdms
     from aptstream.grid.precipitates import BoundaryRule as BoundaryRule
     from aptstream.grid.precipitates import Precipitates as Precipitates
     from aptstream.grid.precipitates import expected_precipitates as expected_precipitates
     from aptstream.grid.precipitates import find_precipitates as find_precipitates
     from aptstream.grid.refine import refine as refine
-    from aptstream.grid.sites import Sites as Sites
-    from aptstream.grid.sites import site_occupancy as site_occupancy
     from aptstream.grid.surface import Surface as Surface
     from aptstream.grid.surface import particle_surface as particle_surface
     from aptstream.grid.surface_file import export_surface as export_surface
@@ -82,6 +75,13 @@ if TYPE_CHECKING:
     from aptstream.model.refiner_training import train_order_model as train_order_model
     from aptstream.model.training import TrainingOptions as TrainingOptions
     from aptstream.model.training import train as train
+    from aptstream.phases.phasemap import PhaseMap as PhaseMap
+    from aptstream.phases.sites import Sites as Sites
+    from aptstream.phases.sites import site_occupancy as site_occupancy
+    from aptstream.phases.species import Look as Look
+    from aptstream.phases.species import OrderFrame as OrderFrame
+    from aptstream.phases.species import Phases as Phases
+    from aptstream.phases.species import phase_sdms as phase_sdms
     from aptstream.points import PointCloud as PointCloud
     from aptstream.points import Range as Range
     from aptstream.points import RangeTable as RangeTable
@@ -173,9 +173,6 @@ _ROOMS = {
     "grid.compare": ("Comparison", "particle_scores", "pool"),
     "grid.evaluate": ("Evaluation", "evaluate_grid", "evaluate_run"),
     "grid.files": ("open_grid", "save_grid"),
-    "grid.phasemap": ("PhaseMap",),
-    "grid.phases": ("Look", "OrderFrame", "Phases", "phase_sdms"),
-    "grid.sites": ("Sites", "site_occupancy"),
     "grid.surface": ("Surface", "particle_surface"),
     "grid.surface_file": ("export_surface",),
     "grid.vote": ("vote",),
@@ -204,6 +201,9 @@ _ROOMS = {
         ),
         *("identify", "plane_power"),
     ),
+    "phases.phasemap": ("PhaseMap",),
+    "phases.sites": ("Sites", "site_occupancy"),
+    "phases.species": ("Look", "OrderFrame", "Phases", "phase_sdms"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("PoleStory", "Summary", "pole_figures", "report"),

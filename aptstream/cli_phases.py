@@ -14,8 +14,8 @@ from aptstream.display import StageDisplay, write_json
 
 if TYPE_CHECKING:
     from aptstream.cloud.store import PointStore
-    from aptstream.grid.phases import Pair, Phases
-    from aptstream.grid.sites import Sites
+    from aptstream.phases.sites import Sites
+    from aptstream.phases.species import Pair, Phases
     from aptstream.scan import ScanStore
 
 
@@ -52,9 +52,9 @@ def phases(
     import numpy as np
 
     from aptstream.grid.files import open_grid
-    from aptstream.grid.phasemap import PhaseMap
-    from aptstream.grid.phases import Look, OrderFrame, phase_sdms
-    from aptstream.grid.sites import site_occupancy
+    from aptstream.phases.phasemap import PhaseMap
+    from aptstream.phases.sites import site_occupancy
+    from aptstream.phases.species import Look, OrderFrame, phase_sdms
     from aptstream.report.phase_tables import phases_as_json, write_phase_tables
     from aptstream.report.phases import phase_figures
     from aptstream.scan import open_scan

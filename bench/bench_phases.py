@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from aptstream.cloud import ingest
-from aptstream.grid.amplitudes import Estimate
-from aptstream.grid.phasemap import PhaseMap
-from aptstream.grid.phases import OrderFrame, phase_sdms
-from aptstream.grid.sites import site_occupancy
 from aptstream.io import write_pos
+from aptstream.phases.amplitudes import Estimate
+from aptstream.phases.phasemap import PhaseMap
+from aptstream.phases.sites import site_occupancy
+from aptstream.phases.species import OrderFrame, phase_sdms
 from aptstream.points import Roles
 from aptstream.sdm.planes import fit_planes
 from aptstream.simulate import Particles, Settings, draw_particles, simulate_specimen, voxel_fraction

@@ -7,9 +7,9 @@ from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from aptstream.grid.amplitudes import Estimate
-from aptstream.grid.phases import Phases, PhaseSdm
-from aptstream.grid.sites import Sites
+from aptstream.phases.amplitudes import Estimate
+from aptstream.phases.sites import Sites
+from aptstream.phases.species import Phases, PhaseSdm
 from aptstream.report.tables import ParticleTable, particles_csv
 
 
@@ -19,7 +19,7 @@ def phase_table(phases: Phases) -> ParticleTable:
     Parameters
     ----------
     phases : Phases
-        From `aptstream.grid.phases.phase_sdms`.
+        From `aptstream.phases.species.phase_sdms`.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def site_table(sites: Sites) -> ParticleTable:
     Parameters
     ----------
     sites : Sites
-        From `aptstream.grid.sites.site_occupancy`.
+        From `aptstream.phases.sites.site_occupancy`.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def order_table(sites: Sites) -> ParticleTable:
     Parameters
     ----------
     sites : Sites
-        From `aptstream.grid.sites.site_occupancy`.
+        From `aptstream.phases.sites.site_occupancy`.
 
     Returns
     -------

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import rc_context
 
-from aptstream.grid.amplitudes import Ruler, flattened
-from aptstream.grid.phases import ZX_WINDOW, Phase, Phases, PhaseSdm, z_offsets
-from aptstream.grid.sites import Sites
 from aptstream.io.replace import replacing
+from aptstream.phases.amplitudes import Ruler, flattened
+from aptstream.phases.sites import Sites
+from aptstream.phases.species import ZX_WINDOW, Phase, Phases, PhaseSdm, z_offsets
 from aptstream.report.phase_tables import concise, sigmas
 from aptstream.report.style import BLUE, GREY, PAGE_MM, STYLE, VERMILLION, blank, figure_bytes, grouped, save_figure
 from aptstream.sdm.window import full_image

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from aptstream.crystal import Crystal
-from aptstream.grid.amplitudes import NOTHING, Estimate, Waves
-from aptstream.grid.phases import Z_WINDOW, ZX_WINDOW, OrderFrame, Phase, Phases, PhaseSdm, default_pairs
-from aptstream.grid.sites import ParticleOrder, Sites, SiteShare
+from aptstream.phases.amplitudes import NOTHING, Estimate, Waves
+from aptstream.phases.sites import ParticleOrder, Sites, SiteShare
+from aptstream.phases.species import Z_WINDOW, ZX_WINDOW, OrderFrame, Phase, Phases, PhaseSdm, default_pairs
 from aptstream.points import Roles
 from aptstream.report.phase_tables import concise, phases_as_json, write_phase_tables
 from aptstream.report.phases import drawn_pairs, phase_figures

@@ -10,11 +10,11 @@ import pytest
 from aptstream.cloud import ingest
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError, RangingError, StoreError
-from aptstream.grid.phasemap import PhaseMap
-from aptstream.grid.phases import Look, OrderFrame, default_pairs, phase_sdms
-from aptstream.grid.sites import site_occupancy
-from aptstream.grid.sitesums import REACH_CELLS
 from aptstream.io import write_pos
+from aptstream.phases.phasemap import PhaseMap
+from aptstream.phases.sites import site_occupancy
+from aptstream.phases.sitesums import REACH_CELLS
+from aptstream.phases.species import Look, OrderFrame, default_pairs, phase_sdms
 from aptstream.points import Roles
 from aptstream.sdm.planes import Planes, fit_planes
 from aptstream.simulate import Particles, Settings, draw_particles, simulate_specimen, voxel_fraction

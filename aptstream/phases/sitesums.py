@@ -1,4 +1,4 @@
-"""Sums over pairs of ions within each particle, streamed brick by brick: what `aptstream.grid.sites` is made from."""
+"""Sums over pairs of ions within each particle, streamed brick by brick: what `aptstream.phases.sites` is made from."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from aptstream.cloud.lattice import BRICK_CELLS
 from aptstream.cloud.store import PointStore
-from aptstream.grid.phasemap import PhaseMap
-from aptstream.grid.phases import OrderFrame
+from aptstream.phases.phasemap import PhaseMap
+from aptstream.phases.species import OrderFrame
 from aptstream.points import NEITHER, SOLUTE
 from aptstream.progress import Progress
 
@@ -70,7 +70,7 @@ class PairSums:
 
 
 def pair_sums(phases: PhaseMap, store: PointStore, frame: OrderFrame, progress: Progress) -> PairSums:
-    """Add up the pairs of ions within each particle; see `aptstream.grid.sites` for what they mean.
+    """Add up the pairs of ions within each particle; see `aptstream.phases.sites` for what they mean.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from aptstream.cloud.store import PointStore
 from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
-from aptstream.grid.amplitudes import NOTHING, Estimate, Ruler, Waves, fit_spacing, fit_waves
-from aptstream.grid.phasemap import PHASES, PhaseMap
-from aptstream.grid.phasepairs import PairCounts, Wanted, count_pairs
+from aptstream.phases.amplitudes import NOTHING, Estimate, Ruler, Waves, fit_spacing, fit_waves
+from aptstream.phases.pairs import PairCounts, Wanted, count_pairs
+from aptstream.phases.phasemap import PHASES, PhaseMap
 from aptstream.points import Roles, check_species
 from aptstream.progress import Progress, silent
 from aptstream.scan.results import ScanStore
@@ -224,7 +224,7 @@ def phase_sdms(
     """Count and measure the species-specific SDMs of the ions in the particles and in the matrix.
 
     Only pairs with both ions in the phase are counted, each once; heights are measured from the tilted planes. How the
-    numbers are made from the counts: `aptstream.grid.amplitudes`.
+    numbers are made from the counts: `aptstream.phases.amplitudes`.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aptstream.grid.amplitudes import Ruler, fit_spacing, fit_waves, flattened
+from aptstream.phases.amplitudes import Ruler, fit_spacing, fit_waves, flattened
 
 OFFSET = np.arange(0.005, 2, 0.01)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from aptstream.cloud.lattice import BRICK_CELLS
 from aptstream.cloud.store import PointStore
-from aptstream.grid.phasemap import PhaseMap
+from aptstream.phases.phasemap import PhaseMap
 from aptstream.points import PointCloud
 from aptstream.progress import Progress, silent
 from aptstream.sdm.count import count_sdm

@@ -15,10 +15,10 @@ from scipy import ndimage
 
 from aptstream.cloud import ingest
 from aptstream.errors import PlanError, StoreError
-from aptstream.grid import phasepairs
-from aptstream.grid.phasemap import PhaseMap
-from aptstream.grid.phasepairs import Wanted, count_pairs
 from aptstream.io import write_pos
+from aptstream.phases import pairs as phasepairs
+from aptstream.phases.pairs import Wanted, count_pairs
+from aptstream.phases.phasemap import PhaseMap
 from aptstream.points import PointCloud, Range, RangeTable
 from aptstream.sdm.count import count_sdm
 from aptstream.sdm.planes import Planes

@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.cloud.store import PointStore
-from aptstream.grid.amplitudes import FEWEST_PARTS, SEEN_SIGMA, Estimate, jackknife
-from aptstream.grid.phasemap import PhaseMap
-from aptstream.grid.phases import OrderFrame
-from aptstream.grid.sitesums import OWN_WEIGHT, PairSums, pair_sums
+from aptstream.phases.amplitudes import FEWEST_PARTS, SEEN_SIGMA, Estimate, jackknife
+from aptstream.phases.phasemap import PhaseMap
+from aptstream.phases.sitesums import OWN_WEIGHT, PairSums, pair_sums
+from aptstream.phases.species import OrderFrame
 from aptstream.progress import Progress, silent
 
 Floats = npt.NDArray[np.float64]
