@@ -82,6 +82,11 @@ if TYPE_CHECKING:
     from aptstream.phases.species import OrderFrame as OrderFrame
     from aptstream.phases.species import Phases as Phases
     from aptstream.phases.species import phase_sdms as phase_sdms
+    from aptstream.peers.delocalised import CompositionMap as CompositionMap
+    from aptstream.peers.delocalised import delocalised as delocalised
+    from aptstream.peers.isocomposition import Isocomposition as Isocomposition
+    from aptstream.peers.isocomposition import isocomposition as isocomposition
+    from aptstream.peers.isocomposition import tuned_cut as tuned_cut
     from aptstream.points import PointCloud as PointCloud
     from aptstream.points import Range as Range
     from aptstream.points import RangeTable as RangeTable
@@ -204,6 +209,8 @@ _ROOMS = {
     "phases.phasemap": ("PhaseMap",),
     "phases.sites": ("Sites", "site_occupancy"),
     "phases.species": ("Look", "OrderFrame", "Phases", "phase_sdms"),
+    "peers.delocalised": ("CompositionMap", "delocalised"),
+    "peers.isocomposition": ("Isocomposition", "isocomposition", "tuned_cut"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("PoleStory", "Summary", "pole_figures", "report"),
