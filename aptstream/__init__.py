@@ -82,6 +82,10 @@ if TYPE_CHECKING:
     from aptstream.phases.species import OrderFrame as OrderFrame
     from aptstream.phases.species import Phases as Phases
     from aptstream.phases.species import phase_sdms as phase_sdms
+    from aptstream.peers.clustering import ClusterRule as ClusterRule
+    from aptstream.peers.clustering import Clusters as Clusters
+    from aptstream.peers.clustering import dbscan_clusters as dbscan_clusters
+    from aptstream.peers.clustering import maximum_separation as maximum_separation
     from aptstream.peers.delocalised import CompositionMap as CompositionMap
     from aptstream.peers.delocalised import delocalised as delocalised
     from aptstream.peers.isocomposition import Isocomposition as Isocomposition
@@ -209,6 +213,7 @@ _ROOMS = {
     "phases.phasemap": ("PhaseMap",),
     "phases.sites": ("Sites", "site_occupancy"),
     "phases.species": ("Look", "OrderFrame", "Phases", "phase_sdms"),
+    "peers.clustering": ("ClusterRule", "Clusters", "dbscan_clusters", "maximum_separation"),
     "peers.delocalised": ("CompositionMap", "delocalised"),
     "peers.isocomposition": ("Isocomposition", "isocomposition", "tuned_cut"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),

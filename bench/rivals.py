@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 from cases import CASES, LEVELS, alloy_of
-from scipy import ndimage, sparse
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy import ndimage
 from specimens import draw_specimen, write_specimen
 
 from aptstream.cloud import PointStore, ingest
 from aptstream.grid import Answer, find_precipitates
 from aptstream.model.curves import Ranking, judge_voxels
 from aptstream.model.modelfile import Model
+from aptstream.peers.clusters import dbscan
+from aptstream.peers.delocalised import share_of
 from aptstream.points import SOLUTE, PointCloud, Roles
 from aptstream.scan import ScanStore
 from aptstream.sdm.darkfield import dark_field
@@ -126,8 +126,8 @@ def content(ions: Ions, species: tuple[str, ...], sigma_nm: float) -> np.ndarray
     """Atomic fraction of some species among all ranged ions, each delocalised by a Gaussian."""
     of = ions.cloud.species
     wanted = np.isin(of, [ions.cloud.species_names.index(name) for name in species])
-    counted, every = (ndimage.gaussian_filter(ions.in_voxels(chosen), sigma_nm) for chosen in (wanted, of > 0))
-    return counted / np.maximum(every, 1e-9)
+    counted, every = (ions.in_voxels(chosen).astype(np.float32) for chosen in (wanted, of > 0))
+    return np.nan_to_num(share_of(counted, every, sigma_nm))
 
 
 def isocomposition_fixed(seen: Seen) -> Result | None:
@@ -161,36 +161,9 @@ def _power(seen: Seen, cloud: PointCloud) -> np.ndarray:
     return ndimage.gaussian_filter(power, SMOOTHED_NM)
 
 
-def dbscan(position: np.ndarray, eps: float, min_samples: int) -> np.ndarray:
-    """Cluster points by density (Ester et al., KDD 1996).
-
-    A point with at least `min_samples` points within `eps`, itself included, is a core point. Core points within `eps`
-    of each other are one cluster; clusters are numbered by their first core point. Another point within `eps` of a core
-    point belongs to its cluster, to the lowest number if there are several. All others are noise, −1.
-    """
-    n = len(position)
-    pairs = cKDTree(position).query_pairs(eps, output_type="ndarray") if n else np.zeros((0, 2), dtype=int)
-    core = np.bincount(pairs.ravel(), minlength=n) + 1 >= min_samples
-    both = pairs[core[pairs].all(axis=1)]
-    links = sparse.coo_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(n, n))
-    _, component = connected_components(links, directed=False)
-    label = np.full(n, -1)
-    first, label[core] = np.unique(component[core], return_index=True)[1], -1
-    number = np.full(n, -1)
-    number[component[np.flatnonzero(core)[np.sort(first)]]] = np.arange(len(first))
-    label[core] = number[component[core]]
-    border = np.concatenate([pairs, pairs[:, ::-1]])
-    border = border[~core[border[:, 0]] & core[border[:, 1]]]
-    nearest = np.full(n, n)
-    np.minimum.at(nearest, border[:, 0], label[border[:, 1]])
-    reached = nearest < n
-    label[reached] = nearest[reached]
-    return label
-
-
 def clustered(ions: Ions, eps_nm: float, min_samples: int, min_ions: int = 10) -> np.ndarray:
     """Solute ions in clusters of at least `min_ions`, counted in each voxel."""
-    label = dbscan(ions.cloud.position[ions.solute].astype(np.float64), eps_nm, min_samples)
+    label = dbscan(ions.cloud.position[ions.solute], eps_nm, min_samples)
     size = np.bincount(label + 1, minlength=1)
     size[0] = 0
     return ions.in_voxels(ions.solute[size[label + 1] >= min_ions])

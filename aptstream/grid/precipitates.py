@@ -228,29 +228,63 @@ def expected_precipitates(
     >>> len(found), found.volume_nm3.round(1), found.n_voxels
     (1, array([11.3]), array([11]))
     """
-    probable = np.nan_to_num(order, nan=0.0)
-    basins, volume = _basins(probable, rule, voxel_nm)
-    numbers = np.flatnonzero(volume[1:] >= rule.min_volume_nm3) + 1
+    basins = _basins(np.nan_to_num(order, nan=0.0), rule, voxel_nm)
+    return precipitates_in(basins, order, min_volume_nm3=rule.min_volume_nm3, origin_nm=origin_nm, voxel_nm=voxel_nm)
+
+
+def precipitates_in(
+    basins: npt.NDArray[np.int32],
+    share: npt.NDArray[np.float32],
+    *,
+    min_volume_nm3: float,
+    origin_nm: Triple,
+    voxel_nm: float = 1.0,
+) -> Precipitates:
+    """Make particles of regions in which every voxel belongs to its particle with a share of its volume.
+
+    Parameters
+    ----------
+    basins : ndarray of int32, (nx, ny, nz)
+        Number of the particle that each voxel may belong to; 0 = none.
+    share : ndarray of float32, (nx, ny, nz)
+        Share of each voxel that does, 0 … 1; NaN where nothing could be judged.
+    min_volume_nm3 : float
+        Smaller particles are dropped.
+    origin_nm : tuple of float
+        Low corner of voxel [0, 0, 0] in nm.
+    voxel_nm : float
+        Voxel edge in nm.
+
+    Returns
+    -------
+    Precipitates
+        Volumes are sums of shares; the voxels of a particle are those of the largest shares, as many as make up its
+        volume. Numbered from 1 in descending volume; ties by position.
+
+    Examples
+    --------
+    >>> share = np.array([[[0.2, 0.8, 0.9, 0.1]]], "f4")
+    >>> found = precipitates_in(np.full((1, 1, 4), 5, "i4"), share, min_volume_nm3=1, origin_nm=(0, 0, 0))
+    >>> found.volume_nm3.round(1), found.labels.tolist()
+    (array([2.]), [[[0, 1, 1, 0]]])
+    """
+    probable = np.nan_to_num(share, nan=0.0)
+    sums: FloatColumn = np.bincount(basins.ravel(), probable.ravel(), minlength=1).astype(np.float64)
+    volume = sums * voxel_nm**3
+    numbers = np.flatnonzero(volume[1:] >= min_volume_nm3) + 1
     numbers = numbers[np.argsort(-volume[numbers], kind="stable")]
     labels = _most_probable(_renumbered(basins, numbers), probable, volume[numbers] / voxel_nm**3)
-    return replace(_described(labels, order, origin_nm, voxel_nm), expected_nm3=volume[numbers])
+    return replace(_described(labels, share, origin_nm, voxel_nm), expected_nm3=volume[numbers])
 
 
-def _basins(
-    probable: npt.NDArray[np.float32], rule: BoundaryRule, voxel_nm: float
-) -> tuple[npt.NDArray[np.int32], FloatColumn]:
-    """Share the voxels out among the particles, 0 = none: number of each voxel, and sum of every number in nm³."""
+def _basins(probable: npt.NDArray[np.float32], rule: BoundaryRule, voxel_nm: float) -> npt.NDArray[np.int32]:
+    """Share the voxels out among the particles: number of each voxel, 0 = none."""
     cores, n = ndimage.label(probable >= rule.core, structure=connected(rule.neighbours))
     peak = np.zeros(n + 1)
     np.maximum.at(peak, cores.ravel(), probable.ravel())
     seen = np.flatnonzero(peak[1:] >= rule.peak) + 1
     cores = _renumbered(cores, seen)
-    if not cores.any():
-        return cores, np.zeros(1)
-    basins = nearest_particle(cores, rule.reach_nm, voxel_nm)
-    weights = probable.ravel().astype(np.float64)
-    volume: FloatColumn = np.bincount(basins.ravel(), weights, minlength=len(seen) + 1).astype(np.float64) * voxel_nm**3
-    return basins, volume
+    return nearest_particle(cores, rule.reach_nm, voxel_nm) if cores.any() else cores
 
 
 def nearest_particle(labels: npt.NDArray[np.int32], reach_nm: float, voxel_nm: float = 1.0) -> npt.NDArray[np.int32]:

@@ -1,16 +1,21 @@
 """Second opinions: what the established methods of the field see in the same specimen."""
 
+from aptstream.peers.clustering import ClusterRule, Clusters, dbscan_clusters, maximum_separation
 from aptstream.peers.delocalised import CompositionMap, delocalised
 from aptstream.peers.isocomposition import Isocomposition, TunedCut, isocomposition, tuned_cut
 from aptstream.peers.surface import Mesh, mesh_of
 
 __all__ = [
+    "ClusterRule",
+    "Clusters",
     "CompositionMap",
     "Isocomposition",
     "Mesh",
     "TunedCut",
+    "dbscan_clusters",
     "delocalised",
     "isocomposition",
+    "maximum_separation",
     "mesh_of",
     "tuned_cut",
 ]
