@@ -91,6 +91,11 @@ if TYPE_CHECKING:
     from aptstream.peers.isocomposition import Isocomposition as Isocomposition
     from aptstream.peers.isocomposition import isocomposition as isocomposition
     from aptstream.peers.isocomposition import tuned_cut as tuned_cut
+    from aptstream.peers.proxigram import Interface as Interface
+    from aptstream.peers.proxigram import Proxigram as Proxigram
+    from aptstream.peers.proxigram import Surface as Surface
+    from aptstream.peers.proxigram import fit_interface as fit_interface
+    from aptstream.peers.proxigram import proxigram as proxigram
     from aptstream.points import PointCloud as PointCloud
     from aptstream.points import Range as Range
     from aptstream.points import RangeTable as RangeTable
@@ -216,6 +221,7 @@ _ROOMS = {
     "peers.clustering": ("ClusterRule", "Clusters", "dbscan_clusters", "maximum_separation"),
     "peers.delocalised": ("CompositionMap", "delocalised"),
     "peers.isocomposition": ("Isocomposition", "isocomposition", "tuned_cut"),
+    "peers.proxigram": ("Interface", "Proxigram", "Surface", "fit_interface", "proxigram"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("PoleStory", "Summary", "pole_figures", "report"),

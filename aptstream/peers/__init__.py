@@ -3,19 +3,25 @@
 from aptstream.peers.clustering import ClusterRule, Clusters, dbscan_clusters, maximum_separation
 from aptstream.peers.delocalised import CompositionMap, delocalised
 from aptstream.peers.isocomposition import Isocomposition, TunedCut, isocomposition, tuned_cut
+from aptstream.peers.proxigram import Interface, Proxigram, Surface, fit_interface, proxigram
 from aptstream.peers.surface import Mesh, mesh_of
 
 __all__ = [
     "ClusterRule",
     "Clusters",
     "CompositionMap",
+    "Interface",
     "Isocomposition",
     "Mesh",
+    "Proxigram",
+    "Surface",
     "TunedCut",
     "dbscan_clusters",
     "delocalised",
+    "fit_interface",
     "isocomposition",
     "maximum_separation",
     "mesh_of",
+    "proxigram",
     "tuned_cut",
 ]

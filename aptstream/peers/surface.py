@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Triangles whose middle is nearest to a point, among which its nearest one is looked for.
 _CANDIDATES = 12
+#: Steps of a voxel edge where distances are measured.
+FINE = 2
 #: Points that are looked at together.
 _POINTS = 1 << 15
 
@@ -130,6 +132,52 @@ def mesh_of(
     except RuntimeError:  # no surface between voxels with values
         return none
     return Mesh((vertices / steps + 0.5) * voxel_nm + np.array(origin_nm), triangles.astype(np.int32))
+
+
+def signed_distance_nm(
+    values: npt.NDArray[np.floating[Any]],
+    level: float,
+    points: npt.NDArray[np.floating[Any]],
+    *,
+    origin_nm: Triple,
+    voxel_nm: float = 1.0,
+) -> Floats:
+    """Measure how deep points lie inside the surface where a map passes a level.
+
+    Map and surface are interpolated between the middles of voxels by cubic splines. For maps that are smooth on the
+    length of a voxel the error is below 0.1 nm from radii of 2 nm on, and below 0.01 nm for planes; for labels it
+    scatters by half a voxel.
+
+    Parameters
+    ----------
+    values, level, origin_nm, voxel_nm
+        As for `mesh_of`.
+    points : ndarray of float, (n, 3)
+        Positions in nm.
+
+    Returns
+    -------
+    ndarray of float64, (n,)
+        In nm, positive where the map is above the level; NaN in voxels without a value, infinite without a surface.
+
+    Examples
+    --------
+    >>> values = np.broadcast_to(np.arange(6.0)[:, None, None], (6, 4, 4))
+    >>> signed_distance_nm(values, 2.5, np.array([[1.0, 2, 2], [5, 2, 2]]), origin_nm=(0, 0, 0)).round(6)
+    array([-2.,  2.])
+    """
+    # Points in the outer half of the outermost voxels need a surface there too.
+    values = np.pad(values, 1, mode="edge")
+    x, y, z = (a - voxel_nm for a in origin_nm)
+    mesh = mesh_of(values, level, origin_nm=(x, y, z), voxel_nm=voxel_nm, steps=FINE)
+    at = ((points - np.array((x, y, z))) / voxel_nm - 0.5).T
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(len(points), np.nan)
+    height = ndimage.map_coordinates(filled(values), at, order=3, mode="nearest")
+    distance = np.where(height >= level, 1.0, -1.0) * mesh.distance_nm(points)
+    voxel = np.clip(np.floor(at + 0.5).astype(np.int64).T, 0, np.array(values.shape) - 1)
+    return np.where(known[tuple(voxel.T)], distance, np.nan)
 
 
 def filled(values: npt.NDArray[np.floating[Any]]) -> Floats:
