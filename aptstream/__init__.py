@@ -91,9 +91,12 @@ if TYPE_CHECKING:
     from aptstream.peers.isocomposition import Isocomposition as Isocomposition
     from aptstream.peers.isocomposition import isocomposition as isocomposition
     from aptstream.peers.isocomposition import tuned_cut as tuned_cut
+    from aptstream.peers.opinions import SecondOpinions as SecondOpinions
+    from aptstream.peers.opinions import Wanted as Wanted
+    from aptstream.peers.opinions import second_opinions as second_opinions
     from aptstream.peers.proxigram import Interface as Interface
+    from aptstream.peers.proxigram import LevelSurface as LevelSurface
     from aptstream.peers.proxigram import Proxigram as Proxigram
-    from aptstream.peers.proxigram import Surface as Surface
     from aptstream.peers.proxigram import fit_interface as fit_interface
     from aptstream.peers.proxigram import proxigram as proxigram
     from aptstream.points import PointCloud as PointCloud
@@ -221,7 +224,8 @@ _ROOMS = {
     "peers.clustering": ("ClusterRule", "Clusters", "dbscan_clusters", "maximum_separation"),
     "peers.delocalised": ("CompositionMap", "delocalised"),
     "peers.isocomposition": ("Isocomposition", "isocomposition", "tuned_cut"),
-    "peers.proxigram": ("Interface", "Proxigram", "Surface", "fit_interface", "proxigram"),
+    "peers.opinions": ("SecondOpinions", "Wanted", "second_opinions"),
+    "peers.proxigram": ("Interface", "LevelSurface", "Proxigram", "fit_interface", "proxigram"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("PoleStory", "Summary", "pole_figures", "report"),

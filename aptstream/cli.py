@@ -14,6 +14,7 @@ import typer
 
 from aptstream import __version__
 from aptstream.cli_cluster import Insecure, SchedulerAt, TlsCa, TlsCert, TlsKey, Workers, scheduler_of, workers_for
+from aptstream.cli_compare import add_compare_verbs
 from aptstream.cli_model import add_verbs, model_app
 from aptstream.cli_parts import (
     CutAt,
@@ -48,6 +49,7 @@ export_app = typer.Typer(no_args_is_help=True, help="Write a result in a form th
 app.add_typer(export_app, name="export")
 app.add_typer(model_app, name="model")
 add_verbs(app)
+add_compare_verbs(app)
 add_phase_verbs(app)
 add_pole_verbs(app)
 add_range_verbs(app)

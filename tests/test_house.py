@@ -19,9 +19,8 @@ ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "
 ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "peers", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
 TOP = {"cluster", "display", "inspection", "orientation", "verification", "workflow", "cli"}
-TOP |= {
-    f"cli_{name}" for name in ("cluster", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
-}
+CLI = ("cluster", "compare", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
+TOP |= {f"cli_{name}" for name in CLI}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "skimage", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]
 GATES = {

@@ -140,7 +140,7 @@ def find_precipitates(
     sizes = np.bincount(raw.ravel(), minlength=n + 1)[1:]
     numbers = np.flatnonzero(sizes >= min_voxels) + 1
     numbers = numbers[np.argsort(-sizes[numbers - 1], kind="stable")]
-    return _described(_renumbered(raw, numbers), order, origin_nm, voxel_nm)
+    return describe(_renumbered(raw, numbers), order, origin_nm, voxel_nm)
 
 
 def connected(neighbours: Neighbours) -> npt.NDArray[np.bool_]:
@@ -274,7 +274,7 @@ def precipitates_in(
     numbers = np.flatnonzero(volume[1:] >= min_volume_nm3) + 1
     numbers = numbers[np.argsort(-volume[numbers], kind="stable")]
     labels = _most_probable(_renumbered(basins, numbers), probable, volume[numbers] / voxel_nm**3)
-    return replace(_described(labels, share, origin_nm, voxel_nm), expected_nm3=volume[numbers])
+    return replace(describe(labels, share, origin_nm, voxel_nm), expected_nm3=volume[numbers])
 
 
 def _basins(probable: npt.NDArray[np.float32], rule: BoundaryRule, voxel_nm: float) -> npt.NDArray[np.int32]:
@@ -346,10 +346,26 @@ def _renumbered(raw: npt.NDArray[np.signedinteger[Any]], numbers: npt.NDArray[np
     return renumbered
 
 
-def _described(
-    labels: npt.NDArray[np.int32], order: npt.NDArray[np.float32], origin_nm: Triple, voxel_nm: float
+def describe(
+    labels: npt.NDArray[np.int32], order: npt.NDArray[np.float32], origin_nm: Triple, voxel_nm: float = 1.0
 ) -> Precipitates:
-    """Describe labelled particles."""
+    """Describe particles that are labelled already, such as those of a grid on disk; volumes are whole voxels.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, (nx, ny, nz)
+        Particle number of each voxel, 1 … without a gap; 0 = matrix.
+    order : ndarray of float32, (nx, ny, nz)
+        Order map; NaN where nothing could be judged.
+    origin_nm : tuple of float
+        Low corner of voxel [0, 0, 0] in nm.
+    voxel_nm : float
+        Voxel edge in nm.
+
+    Returns
+    -------
+    Precipitates
+    """
     index = np.arange(1, int(labels.max(initial=0)) + 1)
     centre = np.array(ndimage.center_of_mass(labels > 0, labels, index)).reshape(len(index), 3)
     inside = ndimage.binary_erosion(np.isfinite(order))  # all six neighbours are judged and exist

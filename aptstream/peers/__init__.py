@@ -3,7 +3,8 @@
 from aptstream.peers.clustering import ClusterRule, Clusters, dbscan_clusters, maximum_separation
 from aptstream.peers.delocalised import CompositionMap, delocalised
 from aptstream.peers.isocomposition import Isocomposition, TunedCut, isocomposition, tuned_cut
-from aptstream.peers.proxigram import Interface, Proxigram, Surface, fit_interface, proxigram
+from aptstream.peers.opinions import Opinion, SecondOpinions, Wanted, second_opinions
+from aptstream.peers.proxigram import Interface, LevelSurface, Proxigram, fit_interface, proxigram
 from aptstream.peers.surface import Mesh, mesh_of
 
 __all__ = [
@@ -12,10 +13,13 @@ __all__ = [
     "CompositionMap",
     "Interface",
     "Isocomposition",
+    "LevelSurface",
     "Mesh",
+    "Opinion",
     "Proxigram",
-    "Surface",
+    "SecondOpinions",
     "TunedCut",
+    "Wanted",
     "dbscan_clusters",
     "delocalised",
     "fit_interface",
@@ -23,5 +27,6 @@ __all__ = [
     "maximum_separation",
     "mesh_of",
     "proxigram",
+    "second_opinions",
     "tuned_cut",
 ]

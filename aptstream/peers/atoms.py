@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from aptstream.cloud.store import PointStore
 from aptstream.errors import RangingError
+from aptstream.grid.composition import atoms_per_ion as atoms_of_each
 from aptstream.peers.walk import bricks_of
 from aptstream.points import RangeTable, Roles
 from aptstream.progress import Progress, silent
@@ -99,16 +100,15 @@ def atoms_per_ion(table: RangeTable, elements: Iterable[str]) -> Floats:
     >>> atoms_per_ion(table, ("O",))
     array([0., 2., 1.])
     """
-    wanted = set(elements)
-    missing = sorted(wanted - set(elements_in(table)))
+    wanted, known = set(elements), atoms_of_each(table.species, table)
+    missing = sorted(wanted - set(known))
     if missing or not wanted:
         raise RangingError(
             f"Found no species that holds {', '.join(missing) or 'no element at all'}. Expected elements among "
-            f"{', '.join(elements_in(table))}: choose from these."
+            f"{', '.join(known)}: choose from these."
         )
-    return np.array(
-        [sum(n for element, n in table.atoms.get(name, ()) if element in wanted) for name in table.species], np.float64
-    )
+    total: Floats = np.sum([known[element] for element in wanted], axis=0)
+    return total
 
 
 def count_in_voxels(

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from aptstream.cloud.store import PointStore
 from aptstream.cloud.tree import PointTree
 from aptstream.errors import PlanError
-from aptstream.grid.composition import count_ions
 from aptstream.grid.precipitates import Precipitates, precipitates_in
 from aptstream.peers.clusters import Labels, dbscan
+from aptstream.peers.inside import count_ions
 from aptstream.peers.solutes import Positions, Solutes, kth_distances, separating_distance, solutes_of
 from aptstream.peers.walk import Brick, bricks_of, neighbours
 from aptstream.points import Roles

@@ -11,9 +11,9 @@ from scipy import ndimage
 
 from aptstream.cloud.store import PointStore
 from aptstream.errors import PlanError
-from aptstream.grid.composition import count_ions
 from aptstream.grid.precipitates import Precipitates, find_precipitates
 from aptstream.peers.delocalised import CompositionMap, delocalised, share_of
+from aptstream.peers.inside import count_ions
 from aptstream.peers.surface import Mesh, mesh_of
 from aptstream.progress import Progress, silent
 

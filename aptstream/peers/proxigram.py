@@ -13,10 +13,11 @@ from scipy.optimize import curve_fit
 from scipy.special import erf
 
 from aptstream.cloud.store import PointStore
-from aptstream.errors import PlanError, StoreError
+from aptstream.errors import PlanError
 from aptstream.grid.precipitates import Precipitates
 from aptstream.peers.atoms import atoms_per_ion, elements_in
 from aptstream.peers.delocalised import CompositionMap
+from aptstream.peers.inside import require_same_grid
 from aptstream.peers.surface import signed_distance_nm
 from aptstream.peers.walk import Brick, bricks_of
 from aptstream.progress import Progress, silent
@@ -31,35 +32,32 @@ _TEN_TO_NINETY = 2.5631
 
 
 @dataclass(frozen=True)
-class Surface:
+class LevelSurface:
     """Where a map passes a level.
 
     Parameters
     ----------
     values : ndarray of float, (nx, ny, nz)
-        A value for the middle of every voxel; NaN where there is none.
+        A value for the middle of every 1 nm voxel; NaN where there is none.
     level : float
         What lies at or above it is inside.
     origin_nm : tuple of float
         Low corner of voxel [0, 0, 0] in nm.
-    voxel_nm : float
-        Voxel edge in nm.
     """
 
     values: npt.NDArray[np.floating[Any]]
     level: float
     origin_nm: Triple
-    voxel_nm: float = 1.0
 
     @classmethod
-    def of_composition(cls, composition: CompositionMap, at_percent: float) -> Surface:
+    def of_composition(cls, composition: CompositionMap, at_percent: float) -> LevelSurface:
         """Take the isocomposition surface of a map at a content in at.%."""
-        return cls(composition.at_percent, at_percent, composition.origin_nm, composition.voxel_nm)
+        return cls(composition.at_percent, at_percent, composition.origin_nm)
 
     @classmethod
-    def of_particles(cls, found: Precipitates) -> Surface:
+    def of_particles(cls, found: Precipitates) -> LevelSurface:
         """Take the outlines of particles; in steps of voxels, which blurs what is measured from them by half of one."""
-        return cls((found.labels > 0).astype(np.float32), 0.5, found.origin_nm, found.voxel_nm)
+        return cls((found.labels > 0).astype(np.float32), 0.5, found.origin_nm)
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class Proxigram:
 
 def proxigram(
     store: PointStore,
-    surface: Surface,
+    surface: LevelSurface,
     *,
     bin_nm: float = 0.2,
     reach_nm: float = 4.0,
@@ -105,7 +103,7 @@ def proxigram(
     ----------
     store : PointStore
         The ions; read brick by brick.
-    surface : Surface
+    surface : LevelSurface
         On the voxels of the store: of an order map at a level, a composition, or particles.
     bin_nm : float
         Width of the bins in nm.
@@ -145,15 +143,10 @@ def proxigram(
     ...     write_pos(f"{folder}/a.pos", position, np.where(position[:, 0] > 3, 7, 27))
     ...     store = ingest(f"{folder}/a.pos", ranges=table, out=f"{folder}/a.zarr")
     ...     x = np.broadcast_to(np.arange(6.0)[:, None, None], (6, 6, 6)) + 0.5
-    ...     proxigram(store, Surface(x, 3.0, (0, 0, 0)), bin_nm=1).at_percent["Li"].round(2)
+    ...     proxigram(store, LevelSurface(x, 3.0, (0, 0, 0)), bin_nm=1).at_percent["Li"].round(2)
     array([  0.,   0.,   0., 100., 100., 100.])
     """
-    if surface.values.shape != store.shape_cells or surface.origin_nm != store.origin_nm or surface.voxel_nm != 1:
-        raise StoreError(
-            f"The surface ({surface.values.shape} voxels of {surface.voxel_nm:g} nm from {surface.origin_nm} nm) and "
-            f"the store ({store.shape_cells} cells of 1 nm from {store.origin_nm} nm) do not belong together: map this "
-            f"store."
-        )
+    require_same_grid(surface.values.shape, surface.origin_nm, store)
     if not 0 < bin_nm <= reach_nm <= 100:
         raise PlanError(f"A proxigram needs bins and a reach in nm, found bins of {bin_nm} and a reach of {reach_nm}.")
     n_side, n_species = math.ceil(reach_nm / bin_nm - 1e-9), len(store.species_names)
@@ -193,7 +186,7 @@ def _error(percent: Floats, n: npt.NDArray[np.int64]) -> Floats:
     return error
 
 
-def _distances(brick: Brick, surface: Surface, reach_nm: float) -> tuple[Floats, npt.NDArray[np.uint8]]:
+def _distances(brick: Brick, surface: LevelSurface, reach_nm: float) -> tuple[Floats, npt.NDArray[np.uint8]]:
     """Measure how deep the ions of a brick lie, of those that may be within reach; and their species."""
     halo = math.ceil(reach_nm) + _MARGIN
     low = np.maximum(np.array(brick.low) - halo, 0)

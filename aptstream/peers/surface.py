@@ -14,12 +14,13 @@ from aptstream.regions import Triple
 
 Floats = npt.NDArray[np.float64]
 
-#: Triangles whose middle is nearest to a point, among which its nearest one is looked for.
-_CANDIDATES = 12
+#: Triangles whose middle is nearest to a point, among which its nearest one is looked for: of 1500 points one has a
+#: nearer triangle, by less than 0.1 nm.
+_CANDIDATES = 6
 #: Steps of a voxel edge where distances are measured.
 FINE = 2
 #: Points that are looked at together.
-_POINTS = 1 << 15
+_POINTS = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,12 @@ class Mesh:
         if not len(self) or not len(points):
             return found
         corners = self.vertices_nm[self.triangles]
+        sides = corners[:, 1:] - corners[:, :1]
         tree, k = PointTree(corners.mean(axis=1)), min(_CANDIDATES, len(self))
         for start in range(0, len(points), _POINTS):
             some = np.asarray(points[start : start + _POINTS], np.float64)
-            nearest = corners[tree.nearest(some, k)[1]]
-            found[start : start + _POINTS] = _to_triangles(some[:, None], nearest).min(axis=1)
+            near = tree.nearest(some, k)[1]
+            found[start : start + _POINTS] = _to_triangles(some, corners[near, 0], sides[near]).min(axis=1)
         return found
 
 
@@ -209,20 +211,25 @@ def _with_seven_others(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return whole
 
 
-def _to_triangles(points: Floats, corners: Floats) -> Floats:
-    """Distance of points, (n, 1, 3), to triangles, (n, k, 3, 3), in nm, (n, k)."""
-    a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
-    normal = np.cross(b - a, c - a)
-    size = np.linalg.norm(normal, axis=-1, keepdims=True)
-    normal = np.divide(normal, size, out=np.zeros_like(normal), where=size > 0)
-    above = np.einsum("nki,nki->nk", np.broadcast_to(points, a.shape) - a, normal)
-    beside = np.ones(above.shape, dtype=bool)
-    edges = np.full(above.shape, np.inf)
-    for start, end in ((a, b), (b, c), (c, a)):
-        along, apart = end - start, points - start
-        beside &= np.einsum("nki,nki->nk", np.cross(along, apart), normal) >= 0
-        square = np.maximum(np.einsum("nki,nki->nk", along, along), 1e-300)
-        part = np.clip(np.einsum("nki,nki->nk", apart, along) / square, 0, 1)
-        edges = np.minimum(edges, np.linalg.norm(apart - part[..., None] * along, axis=-1))
-    inside = beside & (size[..., 0] > 0)
-    return np.where(inside, np.abs(above), edges)
+def _to_triangles(points: Floats, corner: Floats, sides: Floats) -> Floats:
+    """Distance of points, (n, 3), to triangles, (n, k), in nm, (n, k): from dot products alone.
+
+    A triangle is the corner a, (n, k, 3), and the sides b − a and c − a, (n, k, 2, 3).
+    """
+    apart = points[:, None] - corner
+    square = np.einsum("nki,nki->nk", apart, apart)
+    along = np.einsum("nksi,nki->snk", sides, apart)
+    bb, cc, bc = (np.einsum("nki,nki->nk", sides[:, :, i], sides[:, :, j]) for i, j in ((0, 0), (1, 1), (0, 1)))
+    tiny = 1e-300
+    area = np.maximum(bb * cc - bc * bc, tiny)
+    u, v = (cc * along[0] - bc * along[1]) / area, (bb * along[1] - bc * along[0]) / area
+    above = square - u * along[0] - v * along[1]
+    from_b, to_c = square - 2 * along[0] + bb, along[1] - along[0] - bc + bb
+    edges = [
+        start - 2 * part * dot + part * part * length
+        for start, dot, length in ((square, along[0], bb), (square, along[1], cc), (from_b, to_c, bb + cc - 2 * bc))
+        for part in (np.clip(dot / np.maximum(length, tiny), 0, 1),)
+    ]
+    inside = (u >= 0) & (v >= 0) & (u + v <= 1) & (area > tiny)
+    nearest: Floats = np.where(inside, above, np.minimum(np.minimum(edges[0], edges[1]), edges[2]))
+    return np.sqrt(np.maximum(nearest, 0))

@@ -94,8 +94,8 @@ def grid_slices(
             vmax=1,
             vmin=0,
         )
-        outline = _outline(labels.take(cut[normal], axis=normal)) * voxel_nm + low[[across, up]]
-        axes.add_patch(_stroke(outline))
+        ends = outline(labels.take(cut[normal], axis=normal)) * voxel_nm + low[[across, up]]
+        axes.add_patch(stroke(ends))
         at = low + (cut + 0.5) * voxel_nm
         _show_other_planes(axes, at[across], at[up])
         axes.spines[:].set_visible(True)
@@ -141,7 +141,7 @@ def _white_to_blue() -> Colormap:
     return mpl.colormaps["Blues"].with_extremes(bad=NOT_JUDGED)
 
 
-def _outline(labels: Labels) -> npt.NDArray[np.float64]:
+def outline(labels: Labels) -> npt.NDArray[np.float64]:
     """Find the voxel edges between two labels: end points in voxels, (2 · n, 2), two rows an edge."""
     padded = np.pad(labels, 1)
     across = np.argwhere(padded[1:] != padded[:-1]).astype(np.float64)
@@ -151,11 +151,11 @@ def _outline(labels: Labels) -> npt.NDArray[np.float64]:
     return np.concatenate([vertical, horizontal]).reshape(-1, 2)
 
 
-def _stroke(ends: npt.NDArray[np.float64]) -> PathPatch:
+def stroke(ends: npt.NDArray[np.float64], colour: str = VERMILLION, width: float = 0.8) -> PathPatch:
     """Make one drawing of all edges, which keeps vector files small."""
     codes = np.resize(np.array([Path.MOVETO, Path.LINETO], dtype=Path.code_type), len(ends))
     path = Path(ends, codes if len(ends) else None)
-    return PathPatch(path, capstyle="projecting", edgecolor=VERMILLION, fill=False, linewidth=0.8)
+    return PathPatch(path, capstyle="projecting", edgecolor=colour, fill=False, linewidth=width)
 
 
 def _show_other_planes(axes: Axes, across_nm: float, up_nm: float) -> None:

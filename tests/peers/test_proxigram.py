@@ -11,7 +11,7 @@ from scipy.special import erf
 
 from aptstream.errors import PlanError, StoreError
 from aptstream.grid import find_precipitates
-from aptstream.peers import Surface, delocalised, fit_interface, isocomposition, proxigram
+from aptstream.peers import LevelSurface, delocalised, fit_interface, isocomposition, proxigram
 from aptstream.peers.surface import signed_distance_nm
 
 SIZE = (34.0, 12.0, 12.0)
@@ -64,7 +64,7 @@ def flat(store_of):
 
 def plane(store, at):
     x = np.arange(store.shape_cells[0]) + 0.5 - at
-    return Surface(np.broadcast_to(np.tanh(x)[:, None, None], store.shape_cells), 0.0, store.origin_nm)
+    return LevelSurface(np.broadcast_to(np.tanh(x)[:, None, None], store.shape_cells), 0.0, store.origin_nm)
 
 
 def test_a_flat_interface_has_the_profile_of_its_closed_form(flat):
@@ -88,7 +88,7 @@ def test_a_flat_interface_has_the_profile_of_its_closed_form(flat):
 
 def test_an_isocomposition_surface_lies_in_its_own_profile(flat):
     iso = isocomposition(flat, ("Li",))
-    found = proxigram(flat, Surface.of_composition(iso.map, iso.at_percent))
+    found = proxigram(flat, LevelSurface.of_composition(iso.map, iso.at_percent))
     step = fit_interface(found, ("Li",))
     assert abs(step.position_nm) < 0.15
     assert step.outside_at_percent == pytest.approx(5 / 1.2, abs=0.3)
@@ -98,7 +98,7 @@ def test_particles_that_are_cut_out_have_the_profile_of_their_voxels(flat):
     labels = np.zeros(flat.shape_cells, "f4")
     labels[17:] = 1
     found = find_precipitates(labels, cut=0.5, min_voxels=1, origin_nm=flat.origin_nm)
-    by_labels, by_plane = (proxigram(flat, s) for s in (Surface.of_particles(found), plane(flat, 17.0)))
+    by_labels, by_plane = (proxigram(flat, s) for s in (LevelSurface.of_particles(found), plane(flat, 17.0)))
     np.testing.assert_allclose(by_labels.at_percent["Li"], by_plane.at_percent["Li"], atol=0.01)
 
 
@@ -119,6 +119,6 @@ def test_what_has_no_profile_is_said(flat, mixed_store):
         proxigram(flat, whole, bin_nm=0)
     with pytest.raises(PlanError, match="at least 6 bins"):
         fit_interface(proxigram(flat, whole, bin_nm=2, reach_nm=4), ("Li",))
-    nothing = Surface.of_composition(replace(delocalised(flat, ("Li",))), float("nan"))
+    nothing = LevelSurface.of_composition(replace(delocalised(flat, ("Li",))), float("nan"))
     with pytest.raises(PlanError, match="No bin of the proxigram"):
         proxigram(flat, nothing)

@@ -1,0 +1,138 @@
+"""The verb `compare`: the same specimen seen by the established methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from aptstream.cli_parts import in_a_folder, stderr, stdout, verb
+from aptstream.display import StageDisplay, write_json
+from aptstream.errors import StoreError
+
+if TYPE_CHECKING:
+    from aptstream.cloud.store import PointStore
+    from aptstream.peers.opinions import Row, SecondOpinions
+    from aptstream.scan import ScanStore
+
+
+def add_compare_verbs(app: typer.Typer) -> None:
+    """Add the verbs of this module to the command line."""
+    app.command()(verb(compare))
+
+
+def compare(
+    result: Annotated[Path, typer.Argument(help="Output folder of a run.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for tables and figures. Default: RESULT/compare.", callback=in_a_folder)
+    ] = None,
+    solute_at_pct: Annotated[
+        float | None,
+        typer.Option(
+            "--solute-at-pct",
+            help="Cut of an isocomposition surface of all solutes in at.%. Default: the publication's 8 at.% of Li, "
+            "where there is Li. One with a cut chosen from the specimen is always drawn.",
+        ),
+    ] = None,
+    delocalisation_nm: Annotated[
+        float, typer.Option("--delocalisation-nm", help="Standard deviation of the Gaussian of compositions in nm.")
+    ] = 1.0,
+    json_to: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=in_a_folder),
+    ] = None,
+) -> None:
+    """Look at a specimen with the established methods, and compare them with the ordered particles.
+
+    Example: `aptstream compare R5096 --solute-at-pct 12`
+    """
+    from aptstream.grid.files import open_grid
+    from aptstream.peers.opinions import Wanted, second_opinions
+    from aptstream.report.peers import opinions_as_json, write_opinions
+    from aptstream.scan import open_scan
+
+    grid, scan = open_grid(result), open_scan(result / "scan.zarr")
+    store, wanted = scanned_store(result, scan), Wanted(solute_at_pct, delocalisation_nm)
+    folder = result / "compare" if out is None else out
+    with StageDisplay(stderr) as stages:
+        stages.begin("compare")
+        found = second_opinions(store, scan.roles, grid, wanted, progress=stages)
+        stages.begin("figures")
+        write_opinions(found, folder)
+    if json_to is not None:
+        write_json(opinions_as_json(found), json_to)
+    if json_to is None or str(json_to) != "-":
+        show_opinions(found)
+        stdout.print(f"tables and figure: {escape(str(folder))}", highlight=False, soft_wrap=True)
+
+
+def scanned_store(result: Path, scan: ScanStore) -> PointStore:
+    """Open the ions that a run scanned: the aligned ones where it aligned them.
+
+    Parameters
+    ----------
+    result : Path
+        Output folder of a run.
+    scan : ScanStore
+        Its scan.
+
+    Returns
+    -------
+    PointStore
+
+    Raises
+    ------
+    StoreError
+        If neither is there, or the scan was made from other ions.
+    """
+    from aptstream.cloud import open_store
+
+    names = ("aligned.zarr", "points.zarr")
+    for name in names:
+        if (result / name).exists():
+            store = open_store(result / name)
+            if store.attrs["content_digest"] == scan.attrs["store_digest"]:
+                return store
+    there = [name for name in names if (result / name).exists()]
+    raise StoreError(
+        f"The folder {result} holds {'other ions than those that were scanned' if there else 'no ions'}: found "
+        f"{' and '.join(there) or 'neither of ' + ' and '.join(names)}. Expected the output folder of aptstream run."
+    )
+
+
+def show_opinions(found: SecondOpinions) -> None:
+    """Show the table of methods, and what the disagreement means."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("method", overflow="fold")
+    headings = ("particles", "mean r (nm)", "volume (%)", "solute (at.%)", "Dice", "order seen (%)", "ordered (%)")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in found.rows:
+        table.add_row(*map(escape, _cells(row, found.composition.elements)))
+    stdout.print(table)
+    for row in found.rows:
+        if row.note:
+            stderr.print(f"[yellow]note:[/] {escape(row.method)}: {escape(row.note)}", highlight=False)
+    stdout.print(escape(found.sentence), style="bold", highlight=False)
+
+
+def _cells(row: Row, elements: tuple[str, ...]) -> list[str]:
+    """Write a row of the table; empty where nothing is defined."""
+    content = [row.at_percent[element] for element in elements if row.at_percent and element in row.at_percent]
+    return [
+        row.method,
+        "" if row.n_particles is None else str(row.n_particles),
+        _fixed(row.mean_radius_nm, 2),
+        _fixed(row.volume_fraction, 2, 100),
+        _fixed(sum(content) if content else None, 1),
+        _fixed(row.dice, 3),
+        _fixed(row.order_seen, 0, 100),
+        _fixed(row.volume_ordered, 0, 100),
+    ]
+
+
+def _fixed(value: float | None, digits: int, times: float = 1.0) -> str:
+    return "" if value is None else f"{value * times:.{digits}f}"
