@@ -86,14 +86,20 @@ if TYPE_CHECKING:
     from aptstream.peers.clustering import Clusters as Clusters
     from aptstream.peers.clustering import dbscan_clusters as dbscan_clusters
     from aptstream.peers.clustering import maximum_separation as maximum_separation
+    from aptstream.peers.correlation import rdf as rdf
     from aptstream.peers.delocalised import CompositionMap as CompositionMap
     from aptstream.peers.delocalised import delocalised as delocalised
     from aptstream.peers.isocomposition import Isocomposition as Isocomposition
     from aptstream.peers.isocomposition import isocomposition as isocomposition
     from aptstream.peers.isocomposition import tuned_cut as tuned_cut
+    from aptstream.peers.nearest import nearest_neighbours as nearest_neighbours
     from aptstream.peers.opinions import SecondOpinions as SecondOpinions
     from aptstream.peers.opinions import Wanted as Wanted
     from aptstream.peers.opinions import second_opinions as second_opinions
+    from aptstream.peers.pairs import PairTable as PairTable
+    from aptstream.peers.pairs import neighbour_table as neighbour_table
+    from aptstream.peers.pairs import pair_table as pair_table
+    from aptstream.peers.pairs import shells_of as shells_of
     from aptstream.peers.proxigram import Interface as Interface
     from aptstream.peers.proxigram import LevelSurface as LevelSurface
     from aptstream.peers.proxigram import Proxigram as Proxigram
@@ -222,9 +228,12 @@ _ROOMS = {
     "phases.sites": ("Sites", "site_occupancy"),
     "phases.species": ("Look", "OrderFrame", "Phases", "phase_sdms"),
     "peers.clustering": ("ClusterRule", "Clusters", "dbscan_clusters", "maximum_separation"),
+    "peers.correlation": ("rdf",),
     "peers.delocalised": ("CompositionMap", "delocalised"),
     "peers.isocomposition": ("Isocomposition", "isocomposition", "tuned_cut"),
+    "peers.nearest": ("nearest_neighbours",),
     "peers.opinions": ("SecondOpinions", "Wanted", "second_opinions"),
+    "peers.pairs": ("PairTable", "neighbour_table", "pair_table", "shells_of"),
     "peers.proxigram": ("Interface", "LevelSurface", "Proxigram", "fit_interface", "proxigram"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),

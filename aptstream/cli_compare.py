@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from aptstream.cli_parts import in_a_folder, stderr, stdout, verb
-from aptstream.display import StageDisplay, write_json
+from aptstream.display import StageDisplay, show_facts, write_json
 from aptstream.errors import StoreError
 
 if TYPE_CHECKING:
     from aptstream.cloud.store import PointStore
+    from aptstream.peers.arrangement import Arrangement
     from aptstream.peers.opinions import Row, SecondOpinions
     from aptstream.scan import ScanStore
 
@@ -55,7 +57,7 @@ def compare(
     from aptstream.scan import open_scan
 
     grid, scan = open_grid(result), open_scan(result / "scan.zarr")
-    store, wanted = scanned_store(result, scan), Wanted(solute_at_pct, delocalisation_nm)
+    store, wanted = scanned_store(result, scan), Wanted(solute_at_pct, delocalisation_nm, scan.crystal)
     folder = result / "compare" if out is None else out
     with StageDisplay(stderr) as stages:
         stages.begin("compare")
@@ -116,7 +118,36 @@ def show_opinions(found: SecondOpinions) -> None:
     for row in found.rows:
         if row.note:
             stderr.print(f"[yellow]note:[/] {escape(row.method)}: {escape(row.note)}", highlight=False)
+    show_facts(stdout, arrangement_words(found.arrangement))
     stdout.print(escape(found.sentence), style="bold", highlight=False)
+
+
+def arrangement_words(found: Arrangement) -> dict[str, str]:
+    """Say how the solute ions are arranged as a whole.
+
+    Parameters
+    ----------
+    found : Arrangement
+        From `aptstream.peers.arrangement`.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    near, table, pairs = found.nearest, found.shells, found.correlation
+    words = {
+        "solute neighbours": f"the {near.k}th at {near.mean_nm:.3f} nm, {near.random_mean_nm:.3f} nm where labels are "
+        f"permuted; Pearson {near.pearson:.2f} (0 is random)",
+    }
+    if len(pairs.g):
+        words["solute pairs"] = f"{pairs.g[-1]:.2f} × random at {pairs.distance_nm[-1]:.2f} nm"
+    unit = " nm" if found.by_distance else ""
+    for a, name in enumerate(table.groups):
+        shell = f"to {table.edges[1]:.2f}{unit}" if found.by_distance else f"up to neighbour {table.edges[1] - 1:.0f}"
+        shares = zip(table.groups, table.warren_cowley[a, :, 0], table.ratio_error[a, :, 0], strict=True)
+        told = [f"{other} {alpha:+.3f} ± {error:.3f}" for other, alpha, error in shares if isfinite(alpha)]
+        words[f"Warren–Cowley α of {name}"] = f"{', '.join(told)} ({shell})"
+    return words
 
 
 def _cells(row: Row, elements: tuple[str, ...]) -> list[str]:

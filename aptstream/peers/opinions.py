@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream.cloud.store import PointStore
+from aptstream.crystal import Crystal
 from aptstream.errors import PlanError
 from aptstream.grid.compare import FOUND_SHARE
 from aptstream.grid.composition import overall_percent
 from aptstream.grid.files import GridFile
 from aptstream.grid.precipitates import Precipitates, describe
+from aptstream.peers.arrangement import Arrangement, arrangement
 from aptstream.peers.atoms import solute_elements
 from aptstream.peers.clustering import Clusters, dbscan_clusters, maximum_separation
 from aptstream.peers.delocalised import CompositionMap, delocalised
@@ -127,6 +129,8 @@ class SecondOpinions:
         Voxels in which both order and composition could be judged.
     profiles : dict of str to Profile
         Across which surface: the profile.
+    arrangement : Arrangement
+        How the solute ions are arranged as a whole.
     table : RangeTable
         What ions are made of.
     """
@@ -136,6 +140,7 @@ class SecondOpinions:
     composition: CompositionMap
     judged: Bools
     profiles: dict[str, Profile]
+    arrangement: Arrangement
     table: RangeTable
 
     @property
@@ -234,10 +239,13 @@ class Wanted:
         Cut of an isocomposition surface of all solute elements, in place of the publication's 8 at.% of Li.
     delocalisation_nm : float
         Standard deviation of the Gaussian in nm.
+    crystal : Crystal, optional
+        Whose shells of neighbours are counted; ranks of neighbours where it is not given.
     """
 
     solute_at_percent: float | None = None
     delocalisation_nm: float = DELOCALISATION_NM
+    crystal: Crystal | None = None
 
 
 def second_opinions(
@@ -251,7 +259,8 @@ def second_opinions(
     """Look at a specimen with the established methods, and hold what they see against the ordered particles.
 
     Isocomposition surfaces (the publication's where lithium is a solute, or at a given content, and with a cut chosen
-    from the specimen), maximum separation and DBSCAN of the solute ions, and proxigrams across order and composition.
+    from the specimen), maximum separation and DBSCAN of the solute ions, proxigrams across order and composition, and
+    statistics of all solute ions: nearest neighbours, pair correlation, short-range order.
 
     Parameters
     ----------
@@ -264,7 +273,7 @@ def second_opinions(
     wanted : Wanted, optional
         What is not to be chosen.
     progress : Progress
-        Told of the stages ``composition``, ``clusters`` and ``proxigram``, in bricks.
+        Told of the stages ``composition``, ``clusters``, ``proxigram`` and ``pairs``, in bricks.
 
     Returns
     -------
@@ -309,6 +318,7 @@ def second_opinions(
         composition,
         judged if judged.any() else known,
         {name: profile for name, profile in profiles.items() if profile is not None},
+        arrangement(store, roles, wanted.crystal, progress=progress),
         store.ranges,
     )
 

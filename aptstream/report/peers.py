@@ -231,6 +231,7 @@ def opinions_as_json(opinions: SecondOpinions) -> dict[str, Any]:
         "methods": [vars(row) for row in opinions.rows],
         "order_verdicts": list(opinions.order_verdicts),
         "profiles": profiles,
+        "arrangement": opinions.arrangement.as_json(),
     }
 
 

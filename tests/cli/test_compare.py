@@ -15,6 +15,8 @@ def test_a_run_is_compared(ran, tmp_path):
     assert "maximum separation" in shown
     assert "ordered particles" in shown
     facts = json.loads((tmp_path / "facts.json").read_text())
+    assert "Warren–Cowley α of Al" in shown
+    assert len(facts["arrangement"]["short_range_order"]["shell_edges_nm"]) == 5
     assert [row["method"] for row in facts["methods"]] == [
         *("order", "isocomposition, 8 at.% Li", "isocomposition, tuned", "maximum separation", "DBSCAN")
     ]
