@@ -11,14 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from aptstream.cli_parts import in_a_folder, stderr, stdout, verb
+from aptstream.cli_phases import store_of
 from aptstream.display import StageDisplay, show_facts, write_json
-from aptstream.errors import StoreError
 
 if TYPE_CHECKING:
-    from aptstream.cloud.store import PointStore
     from aptstream.peers.arrangement import Arrangement
     from aptstream.peers.opinions import Row, SecondOpinions
-    from aptstream.scan import ScanStore
 
 
 def add_compare_verbs(app: typer.Typer) -> None:
@@ -57,7 +55,7 @@ def compare(
     from aptstream.scan import open_scan
 
     grid, scan = open_grid(result), open_scan(result / "scan.zarr")
-    store, wanted = scanned_store(result, scan), Wanted(solute_at_pct, delocalisation_nm, scan.crystal)
+    store, wanted = store_of(result, scan), Wanted(solute_at_pct, delocalisation_nm, scan.crystal)
     folder = result / "compare" if out is None else out
     with StageDisplay(stderr) as stages:
         stages.begin("compare")
@@ -69,40 +67,6 @@ def compare(
     if json_to is None or str(json_to) != "-":
         show_opinions(found)
         stdout.print(f"tables and figure: {escape(str(folder))}", highlight=False, soft_wrap=True)
-
-
-def scanned_store(result: Path, scan: ScanStore) -> PointStore:
-    """Open the ions that a run scanned: the aligned ones where it aligned them.
-
-    Parameters
-    ----------
-    result : Path
-        Output folder of a run.
-    scan : ScanStore
-        Its scan.
-
-    Returns
-    -------
-    PointStore
-
-    Raises
-    ------
-    StoreError
-        If neither is there, or the scan was made from other ions.
-    """
-    from aptstream.cloud import open_store
-
-    names = ("aligned.zarr", "points.zarr")
-    for name in names:
-        if (result / name).exists():
-            store = open_store(result / name)
-            if store.attrs["content_digest"] == scan.attrs["store_digest"]:
-                return store
-    there = [name for name in names if (result / name).exists()]
-    raise StoreError(
-        f"The folder {result} holds {'other ions than those that were scanned' if there else 'no ions'}: found "
-        f"{' and '.join(there) or 'neither of ' + ' and '.join(names)}. Expected the output folder of aptstream run."
-    )
 
 
 def show_opinions(found: SecondOpinions) -> None:

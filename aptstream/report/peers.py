@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours; order is black, as it is what the others are held against.
 _ORDER = "black"
-_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
+_FIXED = "#d55e00"
+_COLOURS = {"isocomposition, tuned": "#0072b2", "maximum separation": "#009e73", "DBSCAN": "#cc79a7"}
 _SHARES = {
     "dice": "overlap\nwith order (Dice)",
     "order_seen": "ordered\nparticles seen",
@@ -57,7 +58,7 @@ def opinions_figure(opinions: SecondOpinions) -> Figure:
     tall = float(np.clip((wide - 8) * z / x, 30, _TALLEST_MM))
     figure = blank(PAGE_MM, tall + 30 + 62)
     upper, lower = np.ravel(np.array(figure.subfigures(2, 1, height_ratios=(tall + 30, 62))))
-    colours = dict(zip((opinion.method for opinion in told), _COLOURS, strict=False))
+    colours = {opinion.method: _COLOURS.get(opinion.method, _FIXED) for opinion in told}
     _maps(upper, opinions, told, colours)
     sizes, shares, profile = lower.subplots(1, 3, width_ratios=(1, 1.1, 1))
     _sizes(sizes, [opinions.order, *told], colours)

@@ -27,7 +27,7 @@ def test_a_run_is_compared(ran, tmp_path):
 
 @pytest.mark.parametrize(
     ("lost", "message"),
-    [("grid.zarr", "no grid"), ("points.zarr", "neither of aligned.zarr and points.zarr")],
+    [("grid.zarr", "no grid"), ("points.zarr", "found no store of ions")],
 )
 def test_what_is_missing_is_named(ran, tmp_path, lost, message):
     out, _ = ran
