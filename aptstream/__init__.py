@@ -75,13 +75,6 @@ if TYPE_CHECKING:
     from aptstream.model.refiner_training import train_order_model as train_order_model
     from aptstream.model.training import TrainingOptions as TrainingOptions
     from aptstream.model.training import train as train
-    from aptstream.phases.phasemap import PhaseMap as PhaseMap
-    from aptstream.phases.sites import Sites as Sites
-    from aptstream.phases.sites import site_occupancy as site_occupancy
-    from aptstream.phases.species import Look as Look
-    from aptstream.phases.species import OrderFrame as OrderFrame
-    from aptstream.phases.species import Phases as Phases
-    from aptstream.phases.species import phase_sdms as phase_sdms
     from aptstream.peers.clustering import ClusterRule as ClusterRule
     from aptstream.peers.clustering import Clusters as Clusters
     from aptstream.peers.clustering import dbscan_clusters as dbscan_clusters
@@ -105,6 +98,13 @@ if TYPE_CHECKING:
     from aptstream.peers.proxigram import Proxigram as Proxigram
     from aptstream.peers.proxigram import fit_interface as fit_interface
     from aptstream.peers.proxigram import proxigram as proxigram
+    from aptstream.phases.phasemap import PhaseMap as PhaseMap
+    from aptstream.phases.sites import Sites as Sites
+    from aptstream.phases.sites import site_occupancy as site_occupancy
+    from aptstream.phases.species import Look as Look
+    from aptstream.phases.species import OrderFrame as OrderFrame
+    from aptstream.phases.species import Phases as Phases
+    from aptstream.phases.species import phase_sdms as phase_sdms
     from aptstream.points import PointCloud as PointCloud
     from aptstream.points import Range as Range
     from aptstream.points import RangeTable as RangeTable

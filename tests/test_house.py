@@ -15,8 +15,7 @@ import aptstream
 HOUSE = Path(aptstream.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"))
 #: Ions flow this way: a room imports from itself and from those before it.
-ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "phases", "report"]
-ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "peers", "report"]
+ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "phases", "peers", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
 TOP = {"cluster", "display", "inspection", "orientation", "verification", "workflow", "cli"}
 CLI = ("cluster", "compare", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
