@@ -9,6 +9,7 @@ import pytest
 from commands import assert_one_message, call, done
 
 
+@pytest.mark.slow
 def test_a_run_is_compared(ran, tmp_path):
     out, _ = ran
     shown = done("compare", out, "--out", tmp_path / "c", "--json", tmp_path / "facts.json")

@@ -26,6 +26,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_table_says_where_the_period_doubles(shown):
     out, result = shown
     assert result.exit_code == 0, result.output
@@ -46,6 +47,7 @@ def test_the_table_says_where_the_period_doubles(shown):
     assert shares["Al"] < 0.5 < shares["Li"]
 
 
+@pytest.mark.slow
 def test_no_table_holds_what_is_no_number(shown):
     out, _ = shown
     numbers = json.loads((out / "phases.json").read_text(encoding="utf-8"), parse_constant=refuse)
@@ -56,6 +58,7 @@ def test_no_table_holds_what_is_no_number(shown):
             assert not {"nan", "inf", "-inf", "None"} & set(row.values())
 
 
+@pytest.mark.slow
 def test_json_alone_goes_to_stdout_and_pairs_can_be_chosen(ran, tmp_path):
     given = ("phases", ran[0], "--out", tmp_path / "p", "--pairs", "Li-Li,Al-Li+Mg", "--shell", "2", "--json", "-")
     numbers = json.loads(done(*given), parse_constant=refuse)
@@ -96,6 +99,7 @@ def test_what_is_wrong_is_said_in_words_and_nothing_is_written(ran, inputs, tmp_
     assert not (tmp_path / "p").exists()
 
 
+@pytest.mark.slow
 def test_a_cut_that_keeps_nothing_leaves_no_particles(ran, tmp_path):
     out, empty = ran[0], tmp_path / "empty"
     done("find", out / "points.zarr", out / "scan.zarr", "--out", empty, "--cut", "64/64")

@@ -69,6 +69,7 @@ def statistics_of(found, size=24):
     return particle_statistics(made, order, np.random.default_rng(0), n_draws=100)
 
 
+@pytest.mark.slow
 def test_faces_bias_neither_number_nor_size():
     told = [statistics_of(found) for found in windows(np.random.default_rng(3), 60)]
     number = np.array([t.number_per_m3.value for t in told]) * 24**3 * 1e-27

@@ -24,6 +24,7 @@ def looked(searched, tmp_path_factory):
     return folder, call("pole", searched.store.path, *given)
 
 
+@pytest.mark.slow
 def test_the_verb_says_what_was_found(searched, looked):
     _, done = looked
     assert done.exit_code == 0, done.stderr
@@ -34,6 +35,7 @@ def test_the_verb_says_what_was_found(searched, looked):
     assert said["pole 1"]["status"] == "found"
 
 
+@pytest.mark.slow
 def test_the_verb_writes_the_region_with_its_planes_flat(searched, looked):
     folder, _ = looked
     flat = open_store(folder / "flat.zarr")
@@ -43,6 +45,7 @@ def test_the_verb_writes_the_region_with_its_planes_flat(searched, looked):
     assert {path.name for path in (folder / "figures").glob("*.png")} == {"pole_map.png", "pole_planes.png"}
 
 
+@pytest.mark.slow
 def test_the_verb_does_not_write_over_anything(searched, looked):
     folder, _ = looked
     again = call("pole", searched.store.path, *AL, "--out", folder / "flat.zarr")

@@ -44,6 +44,7 @@ def refuse(value):
     raise AssertionError(f"{value} in JSON")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("waves", "sites", "level"), [(SEEN, TOLD, 60), (NOTHING, SILENT, 0)])
 def test_everything_is_written_whether_or_not_there_is_a_signal(tmp_path, waves, sites, level):
     phases = phases_with(waves, level=level)

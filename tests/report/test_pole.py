@@ -346,6 +346,7 @@ def summary(refined_scan, specimen_store, refined_model):
     return Summary(find(refined_scan, specimen_store, refined_model), refined_scan, specimen_store, refined_model)
 
 
+@pytest.mark.slow
 def test_the_page_tells_of_the_planes(summary, aligned_story, tmp_path, monkeypatch):
     empty = {f"{n}": ("looked at elsewhere", Figure()) for n in range(5)}
     monkeypatch.setattr("aptstream.report.write.figures", lambda _: empty)
