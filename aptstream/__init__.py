@@ -124,12 +124,26 @@ if TYPE_CHECKING:
     from aptstream.regions import Cylinder as Cylinder
     from aptstream.regions import OrientedBox as OrientedBox
     from aptstream.regions import Sphere as Sphere
+    from aptstream.report.history import loss_by_depth as loss_by_depth
+    from aptstream.report.history import training_history as training_history
+    from aptstream.report.inside import inside_network as inside_network
+    from aptstream.report.making import dictionary_making as dictionary_making
+    from aptstream.report.network import layers_of as layers_of
+    from aptstream.report.network import network_figure as network_figure
+    from aptstream.report.noise import noise_density as noise_density
     from aptstream.report.phases import phase_figures as phase_figures
     from aptstream.report.pole import pole_figures as pole_figures
+    from aptstream.report.roc import image_probabilities as image_probabilities
+    from aptstream.report.sdm_pictures import sdm_examples as sdm_examples
+    from aptstream.report.sdm_pictures import voxel_sdm as voxel_sdm
+    from aptstream.report.specimen import lattice_slice as lattice_slice
+    from aptstream.report.specimen import specimen_figure as specimen_figure
     from aptstream.report.spectrum import spectrum_figure as spectrum_figure
     from aptstream.report.story import PoleStory as PoleStory
     from aptstream.report.summary import Summary as Summary
     from aptstream.report.write import report as report
+    from aptstream.report.zones import cube_zones as cube_zones
+    from aptstream.report.zones import vote_zones as vote_zones
     from aptstream.scan.lazy import scan as scan
     from aptstream.scan.results import ScanStore as ScanStore
     from aptstream.scan.results import open_scan as open_scan
@@ -154,6 +168,7 @@ if TYPE_CHECKING:
     from aptstream.sdm.li2021 import make_li2021 as make_li2021
     from aptstream.sdm.matched import MatchedRecipe as MatchedRecipe
     from aptstream.sdm.matched import make_matched as make_matched
+    from aptstream.sdm.noise import noise_variance as noise_variance
     from aptstream.sdm.orderlibrary import make_order_library as make_order_library
     from aptstream.sdm.planes import Planes as Planes
     from aptstream.sdm.planes import fit_planes as fit_planes
@@ -239,7 +254,16 @@ _ROOMS = {
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("PoleStory", "Summary", "pole_figures", "report"),
     "report.phases": ("phase_figures",),
+    "report.history": ("loss_by_depth", "training_history"),
+    "report.inside": ("inside_network",),
+    "report.making": ("dictionary_making",),
+    "report.network": ("layers_of", "network_figure"),
+    "report.noise": ("noise_density",),
+    "report.roc": ("image_probabilities",),
+    "report.sdm_pictures": ("sdm_examples", "voxel_sdm"),
+    "report.specimen": ("lattice_slice", "specimen_figure"),
     "report.spectrum": ("spectrum_figure",),
+    "report.zones": ("cube_zones", "vote_zones"),
     "scan": ("ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),
     "sdm.darkfield": ("dark_field", "order_field"),
@@ -248,6 +272,7 @@ _ROOMS = {
     "sdm.kernel": ("CellBox",),
     "sdm.li2021": ("add_real_images", "make_li2021"),
     "sdm.matched": ("MatchedRecipe", "make_matched"),
+    "sdm.noise": ("noise_variance",),
     "sdm.orderlibrary": ("make_order_library",),
     "sdm.planes": ("Planes", "fit_planes"),
     "sdm.window": ("Channels", "SdmWindow"),

@@ -15,6 +15,7 @@ import typer
 from aptstream import __version__
 from aptstream.cli_cluster import Insecure, SchedulerAt, TlsCa, TlsCert, TlsKey, Workers, scheduler_of, workers_for
 from aptstream.cli_compare import add_compare_verbs
+from aptstream.cli_figure import add_figure_verb
 from aptstream.cli_model import add_verbs, model_app
 from aptstream.cli_parts import (
     CutAt,
@@ -51,6 +52,7 @@ app.add_typer(model_app, name="model")
 add_verbs(app)
 add_compare_verbs(app)
 add_phase_verbs(app)
+add_figure_verb(app)
 add_pole_verbs(app)
 add_range_verbs(app)
 add_scan_verbs(app)

@@ -12,7 +12,7 @@ from aptstream.model.modelfile import CubeJudge, Model
 from aptstream.model.predict import Predictor
 from aptstream.sdm.dictionary import Samples, open_dictionary
 
-__all__ = ["auc", "evaluate", "held_out", "score"]
+__all__ = ["auc", "evaluate", "fitting_samples", "held_out", "score"]
 
 #: Share of the specimens that training does not see.
 HELD_OUT = 0.1
@@ -40,6 +40,32 @@ def evaluate(model: Model, dictionary: Path) -> dict[int, dict[str, float]]:
     StoreError
         If it cannot be read.
     """
+    samples = fitting_samples(model, dictionary)
+    return {judge.edge_nm: score(judge, samples[judge.edge_nm]) for judge in model.judges}
+
+
+def fitting_samples(model: Model, dictionary: Path) -> dict[int, Samples]:
+    """Read a training library, if it holds what the networks of a model read.
+
+    Parameters
+    ----------
+    model : Model
+        Its judges.
+    dictionary : Path
+        What `aptstream.sdm.dictionary.make_dictionary` wrote, with the windows of the model.
+
+    Returns
+    -------
+    dict of int to Samples
+        By cube edge in nm.
+
+    Raises
+    ------
+    ModelError
+        If the dictionary was made for other windows.
+    StoreError
+        If it cannot be read.
+    """
     samples, attributes = open_dictionary(dictionary)
     for judge in model.judges:
         if attributes["windows"].get(str(judge.edge_nm)) != judge.window.as_dict():
@@ -47,7 +73,7 @@ def evaluate(model: Model, dictionary: Path) -> dict[int, dict[str, float]]:
                 f"The dictionary {dictionary} holds other windows than model {model.name!r} reads for "
                 f"{judge.edge_nm} nm cubes: make one with aptstream dictionary --preset {model.name}."
             )
-    return {judge.edge_nm: score(judge, samples[judge.edge_nm]) for judge in model.judges}
+    return samples
 
 
 def held_out(samples: Samples) -> tuple[Samples, Samples]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from aptstream.cloud.lattice import Cell
 from aptstream.cloud.store import PointStore
 from aptstream.errors import ModelError, PlanError
 from aptstream.model.fitting import rebuild
@@ -177,17 +178,8 @@ def explain_voxel(
     judge = model.judge(edge_nm) if edge_nm is not None else model.judges[0]
     if planes is not None:
         judge = stretched(judge, planes, model.crystal)
-    edge, shape = judge.edge_nm, store.shape_cells
-    cell = np.floor(np.asarray(position, dtype=np.float64) - store.origin_nm)
-    if not ((cell >= 0) & (cell < shape)).all():
-        raise PlanError(
-            f"The position {tuple(position)} nm lies outside of the specimen, which fills {store.box.low} to "
-            f"{store.box.high} nm."
-        )
-    if min(shape) < edge:
-        raise PlanError(f"The ions fill {' x '.join(map(str, shape))} nm: too small for a cube of {edge} nm.")
-    low = np.clip(cell.astype(int) - edge // 2, 0, np.array(shape) - edge)
-    x, y, z = (int(v) for v in low)
+    edge = judge.edge_nm
+    x, y, z = low = cube_round(store, position, edge)
     cloud = store.read((x, y, z), (x + edge, y + edge, z + edge), columns=())
     box = CellBox(store.origin_nm, (x, y, z), (edge, edge, edge))
     scan = SdmScan(cloud, judge.view.channels(roles), judge.window, box=box, edges=[edge])
@@ -203,6 +195,41 @@ def explain_voxel(
     cube = Box(corner, tuple(c + edge for c in corner))  # type: ignore[arg-type]
     p = float(Predictor(judge)(image[None])[0])
     return Explanation(cube, n_host, n_solute, image, grad_cam(judge, image), p)
+
+
+def cube_round(store: PointStore, position: Triple, edge_nm: int) -> Cell:
+    """Find the cube whose middle is nearest to the middle of a voxel, shifted inwards at the faces of the specimen.
+
+    Parameters
+    ----------
+    store : PointStore
+        The ions.
+    position : tuple of float
+        x, y, z in nm.
+    edge_nm : int
+        Cube edge in nm.
+
+    Returns
+    -------
+    tuple of int
+        Low corner in cells of the store.
+
+    Raises
+    ------
+    PlanError
+        If the position lies outside of the specimen, or the specimen is too small for such a cube.
+    """
+    shape = store.shape_cells
+    cell = np.floor(np.asarray(position, dtype=np.float64) - store.origin_nm)
+    if not ((cell >= 0) & (cell < shape)).all():
+        raise PlanError(
+            f"The position {tuple(position)} nm lies outside of the specimen, which fills {store.box.low} to "
+            f"{store.box.high} nm."
+        )
+    if min(shape) < edge_nm:
+        raise PlanError(f"The ions fill {' x '.join(map(str, shape))} nm: too small for a cube of {edge_nm} nm.")
+    x, y, z = (int(v) for v in np.clip(cell.astype(int) - edge_nm // 2, 0, np.array(shape) - edge_nm))
+    return x, y, z
 
 
 def _batch(judge: CubeJudge, image: Images) -> Floats:

@@ -74,7 +74,7 @@ def cube_probability_histogram(p: FloatColumn, n_invalid: int, *, edge_nm: float
     """
     valid = p[np.isfinite(p)]
     axes = blank(COLUMN_MM, 58).add_subplot()
-    _log_histogram(axes, valid, np.linspace(0, 1, 51))
+    log_histogram(axes, valid, np.linspace(0, 1, 51))
     axes.set_title(f"{grouped(valid.size)} cubes of {edge_nm:g} nm edge; {grouped(n_invalid)} more had too few ions")
     axes.set_xlabel("Probability of order")
     axes.set_ylabel("Number of cubes")
@@ -116,12 +116,12 @@ def vote_histogram(grid: VoxelGrid) -> Figure:
     edge = grid.mean[(grid.count > 0) & (grid.count < most)]
     figure = blank(PAGE_MM, 60)
     left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
-    _log_histogram(left, full, np.linspace(0, most, 65))
+    log_histogram(left, full, np.linspace(0, most, 65))
     left.set_title(f"a   {grouped(full.size)} voxels covered by all {most} cubes")
     left.set_xlabel("Sum of cube probabilities")
     left.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 4, 8, 10]))
     _mark_cut(left, PUBLISHED_CUT * most, int((full >= PUBLISHED_CUT * most).sum()))
-    _log_histogram(right, edge, np.linspace(0, 1, 33))
+    log_histogram(right, edge, np.linspace(0, 1, 33))
     right.set_title(f"b   {grouped(edge.size)} edge voxels, fewer cubes")
     right.set_xlabel("Mean of cube probabilities")
     _mark_cut(right, PUBLISHED_CUT, int((edge >= PUBLISHED_CUT).sum()))
@@ -198,8 +198,18 @@ def _moments(told: Statistics) -> str:
     return f"Found: {grouped(told.n_whole)} whole, mean {mean:.2f}{spread}"
 
 
-def _log_histogram(axes: Axes, values: FloatColumn, edges: npt.NDArray[np.float64]) -> None:
-    """Draw counts on a logarithmic axis that begins below one, so that single counts stay visible."""
+def log_histogram(axes: Axes, values: FloatColumn, edges: npt.NDArray[np.float64]) -> None:
+    """Draw counts on a logarithmic axis that begins below one, so that single counts stay visible.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where to.
+    values : ndarray of float, (n,)
+        What is counted.
+    edges : ndarray of float64, (n_bins + 1,)
+        Borders of the bins.
+    """
     counts, _ = np.histogram(values, edges)
     axes.stairs(counts, edges, baseline=0.5, fill=True, color=BLUE)
     axes.set_yscale("log")

@@ -63,7 +63,7 @@ def pole_map(story: PoleStory) -> Figure:
     figure.suptitle(fill(story.search.verdict, 125), x=0.01, ha="left", fontsize=7.5, linespacing=1.3)
     left, right = figure.subplots(1, 2)
     names = story.names
-    _draw_hits(left, hit_map(story.reconstruction, story.poles), story.poles, names)
+    draw_hits(left, hit_map(story.reconstruction, story.poles), story.poles, names)
     _draw_directions(right, story)
     _legend(figure, story)
     return figure
@@ -86,8 +86,24 @@ def _ring_entry(label: str, width: float) -> Line2D:
     return Line2D([], [], color=VERMILLION, label=label, ls="none", marker="o", mew=width, mfc="none", ms=7)
 
 
-def _draw_hits(axes: Axes, hits: HitMap, poles: Sequence[Pole], names: Sequence[str]) -> None:
-    """Map densities, dark where many ions hit, with a ring round every pole."""
+def draw_hits(
+    axes: Axes, hits: HitMap, poles: Sequence[Pole] = (), names: Sequence[str] = (), *, letter: str = "a"
+) -> None:
+    """Map densities, dark where many ions hit, with a ring round every pole.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where to.
+    hits : HitMap
+        Made for the same poles.
+    poles : sequence of Pole
+        What is ringed.
+    names : sequence of str
+        What is written beside the rings.
+    letter : str
+        Of the panel.
+    """
     low, high = hits.limits
     image = axes.imshow(
         hits.density.T,
@@ -105,7 +121,7 @@ def _draw_hits(axes: Axes, hits: HitMap, poles: Sequence[Pole], names: Sequence[
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     where = f"({hits.unit})" if hits.unit else "(radii of the specimen)"
-    axes.set_title(f"a   Desorption map{'' if hits.unit else ', from lateral positions'}")
+    axes.set_title(f"{letter}   Desorption map{'' if hits.unit else ', from lateral positions'}")
     axes.set_xlabel(f"{'Detector ' if hits.unit else ''}x {where}")
     axes.set_ylabel(f"{'Detector ' if hits.unit else ''}y {where}")
     bar = axes.figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02, shrink=0.7)

@@ -10,13 +10,14 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from aptstream.errors import PlanError
 from aptstream.io.replace import replacing
 
 COLUMN_MM, PAGE_MM = 89.0, 183.0
 MM_PER_INCH = 25.4
 
 # Okabe and Ito's colours: told apart by every kind of colour vision, and in grey.
-BLUE, VERMILLION, GREY = "#0072b2", "#d55e00", "#6b6b6b"
+BLUE, VERMILLION, GREY, BLACK = "#0072b2", "#d55e00", "#6b6b6b", "#000000"
 #: Fill of voxels without a value: not on the colour scale, which runs from white to blue.
 NOT_JUDGED = "#d9d4c7"
 
@@ -85,6 +86,57 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
             file.write(data)
         written.append(path)
     return written[0], written[1]
+
+
+#: Endings of the files that a figure is written to.
+FORMS = ("png", "pdf", "svg")
+
+
+def write_figure(figure: Figure, target: str | os.PathLike[str], name: str) -> list[Path]:
+    """Write a figure in the form that a name ends in, or in all forms into a folder.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    target : path
+        A file that ends in ``.png`` (200 dpi), ``.pdf`` or ``.svg``, or a folder, which is made.
+    name : str
+        Of the files in a folder, without ending.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was written.
+
+    Raises
+    ------
+    PlanError
+        If the name of a file ends otherwise.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in write_figure(Figure(), folder, "sizes")]
+    ['sizes.png', 'sizes.pdf', 'sizes.svg']
+    """
+    paths = figure_paths(target, name)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        with replacing(path) as file:
+            file.write(figure_bytes(figure, path.suffix[1:].lower()))
+    return paths
+
+
+def figure_paths(target: str | os.PathLike[str], name: str) -> list[Path]:
+    """Say which files `write_figure` writes; parameters, result and errors are the same."""
+    path = Path(target)
+    if path.suffix and not path.is_dir():
+        if path.suffix[1:].lower() not in FORMS:
+            raise PlanError(f"A figure is written as .png, .pdf or .svg, found {path.name}: give one of these endings.")
+        return [path]
+    return [path / f"{name}.{form}" for form in FORMS]
 
 
 @rc_context(STYLE)

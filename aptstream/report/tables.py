@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aptstream.errors import FileFormatError, MissingPackageError
+from aptstream.errors import FileFormatError, MissingPackageError, StoreError
+from aptstream.grid.precipitates import Precipitates
 from aptstream.io.replace import replacing
 
 if TYPE_CHECKING:
     from aptstream.grid.composition import Composition
+    from aptstream.grid.files import GridFile
     from aptstream.grid.measures import Measures
-    from aptstream.grid.precipitates import Precipitates
 
 FloatColumn = npt.NDArray[np.float64]
 
@@ -203,6 +204,45 @@ def read_particles(path: str | os.PathLike[str]) -> ParticleTable:
             f"particles.csv."
         ) from error
     return table
+
+
+def listed_particles(table: ParticleTable, grid: GridFile) -> Precipitates:
+    """Put the particles of a grid and what a table says of their volumes together again.
+
+    Parameters
+    ----------
+    table : ParticleTable
+        Of the same run as the grid.
+    grid : GridFile
+        Its labels say where the particles are.
+
+    Returns
+    -------
+    Precipitates
+        With places, voxels and volumes; nothing else is known of them.
+
+    Raises
+    ------
+    StoreError
+        If the table does not list the particles of the grid.
+    """
+    columns, n = table.values, int(grid.labels.max(initial=0))
+    volume = np.asarray(columns.get("volume_nm3", ()), dtype=np.float64)
+    if len(volume) != n or not (np.isfinite(volume) & (volume > 0)).all():
+        raise StoreError(
+            f"The particle table lists {len(volume)} volumes where its grid has {n} particles: both must come from "
+            f"one run, unchanged. Make them anew with: aptstream find."
+        )
+    at = np.argwhere(grid.labels)
+    label = grid.labels[tuple(at.T)]
+    size = np.bincount(label, minlength=n + 1)[1:]
+    sums = np.column_stack([np.bincount(label, axis, minlength=n + 1)[1:] for axis in at.T])
+    voxel, unknown = grid.votes.voxel_nm, np.full(n, np.nan)
+    centroid = np.array(grid.votes.origin_nm) + (sums / np.maximum(size, 1)[:, None] + 0.5) * voxel
+    no_flag = np.zeros(n, dtype=np.bool_)
+    return Precipitates(
+        *(grid.labels, grid.votes.origin_nm, voxel, centroid, size, unknown, no_flag), expected_nm3=volume
+    )
 
 
 def write_particles(path: str | os.PathLike[str], table: ParticleTable) -> None:

@@ -201,21 +201,45 @@ def _parts(table: NoiseTable, rng: np.random.Generator) -> list[_Part]:
     return [parts[k] for k in rng.permutation(len(parts))]
 
 
+def blurred(
+    sites: npt.NDArray[np.float32], sigma_nm: tuple[float, float], rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Shift sites at random, by so much across and along z, and put them in random order: its prefixes are detected.
+
+    Parameters
+    ----------
+    sites : ndarray of float32, (n, 3)
+        Positions in nm.
+    sigma_nm : tuple of (float, float)
+        Standard deviations across and along z in nm.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray of float32, (n, 3)
+    """
+    blur = np.array([sigma_nm[0], sigma_nm[0], sigma_nm[1]], dtype=np.float32)
+    position = sites + rng.standard_normal(sites.shape, dtype=np.float32) * blur
+    return position[rng.permutation(len(position))]
+
+
+def picture_of(seen: npt.NDArray[np.float32], low: npt.NDArray[np.float32]) -> Pictures:
+    """Count the map of detected Al atoms and make it grey, (1, 150, 150); `low` is the corner of the whole crystal."""
+    cloud = PointCloud(seen, np.zeros(len(seen), np.float32), np.ones(len(seen), np.uint8), ("unranged", "Al"))
+    origin = tuple(map(float, low))
+    counts = count_sdm(cloud, Channels((("Al",),), ((0, 0),)), VIEW.window, origin_nm=origin)  # type: ignore[arg-type]
+    return network_input(counts[None], VIEW.form, [len(seen)], [0])
+
+
 def _make_pictures(part: _Part, table: NoiseTable, rng: np.random.Generator) -> Pictures:
     """Blur one crystal, detect nested shares of it, count, and turn the pictures."""
-    sites = crystal_sites(part.phase)
-    blur = np.array([part.sigma_xy_nm, part.sigma_xy_nm, part.sigma_z_nm], dtype=np.float32)
-    position = sites + rng.standard_normal(sites.shape, dtype=np.float32) * blur
-    position = position[rng.permutation(len(position))]
+    position = blurred(crystal_sites(part.phase), (part.sigma_xy_nm, part.sigma_z_nm), rng)
     low = position.min(axis=0)
-    channels, n = Channels((("Al",),), ((0, 0),)), len(position)
-    cloud = PointCloud(position, np.zeros(n, np.float32), np.ones(n, np.uint8), ("unranged", "Al"))
     pictures = []
     for efficiency, copies in zip(table.efficiency, part.copies, strict=True):
         if copies:
-            seen = cloud[: round(efficiency * n)]
-            counts = count_sdm(seen, channels, VIEW.window, origin_nm=tuple(map(float, low)))  # type: ignore[arg-type]
-            base = network_input(counts[None], VIEW.form, [len(seen)], [0])
+            base = picture_of(position[: round(efficiency * len(position))], low)
             angles = rng.uniform(-table.rotation_deg, table.rotation_deg, copies - 1)
             pictures += [base, rotate_pictures(np.repeat(base, copies - 1, axis=0), angles)]
     return np.concatenate(pictures)
