@@ -48,9 +48,9 @@ class Sources:
     @cached_property
     def store(self) -> PointStore:
         """The ions: of a point store, or those that a run scanned."""
+        if kind_of(self.paths[0]) == POINTS:
+            return open_store(self.paths[0])
         path = Path(self.paths[0])
-        if kind_of(path) == POINTS:
-            return open_store(path)
         aligned = path / "aligned.zarr"
         return open_store(aligned if aligned.is_dir() else path / "points.zarr")
 

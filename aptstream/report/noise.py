@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Points of a density, and how far it is drawn beyond the values, in widths of its Gaussians.
 N_POINTS, BEYOND = 300, 3.0
+#: Single pictures that are marked below a density, at most.
+MOST_TICKS = 200
 _STYLES = ((BLUE, "-"), (VERMILLION, (0, (4, 1.2))), (BLACK, (0, (1, 1))))
 
 
@@ -58,7 +60,8 @@ def noise_density(pictures: Mapping[str, Pictures]) -> Figure:
         at, density = _density(np.log10(variance))
         label = f"{name}: {grouped(len(some))}, median {np.median(variance):.3g}"
         axes.plot(10**at, density, color=colour, label=label, linestyle=line, lw=1.2)
-        axes.plot(variance, np.full(len(variance), -0.03), color=colour, alpha=0.4, marker="|", ls="none", ms=4)
+        some_of = variance[:: len(variance) // MOST_TICKS + 1]
+        axes.plot(some_of, np.full(len(some_of), -0.03), color=colour, alpha=0.4, marker="|", ls="none", ms=4)
         axes.fill_between(10**at, density, color=colour, alpha=0.12, lw=0)
     axes.set_xscale("log")
     axes.set_xlabel("Noise variance σ² (squared grey levels, 0–255)")

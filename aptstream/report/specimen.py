@@ -78,6 +78,7 @@ def specimen_figure(store: PointStore) -> Figure:
                 rasterized=True,
             )
         axes.set_aspect("equal")
+        axes.set_ylim(store.box.low[2] - 0.03 * z, store.box.high[2] + 0.03 * z)
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         axes.set_title(f"{letter}   Seen along {along}")
