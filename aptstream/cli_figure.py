@@ -43,7 +43,8 @@ def figure(
         raise typer.BadParameter("give the name of a figure, or --list to see all", param_hint="NAME")
     if out is None:
         raise typer.BadParameter("say where to write the figure, such as figure.pdf or a folder", param_hint="--out")
-    from aptstream.gallery import Sources, draw
+    from aptstream.drawings import Sources
+    from aptstream.gallery import draw
     from aptstream.report.style import figure_paths, write_figure
 
     figure_paths(out, name)  # a wrong ending is refused before the work

@@ -17,7 +17,7 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 #: Ions flow this way: a room imports from itself and from those before it.
 ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "phases", "peers", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
-TOP = {"cluster", "display", "gallery", "inspection", "orientation", "verification", "workflow", "cli"}
+TOP = {"cluster", "display", "drawings", "gallery", "inspection", "orientation", "verification", "workflow", "cli"}
 CLI = ("cluster", "compare", "figure", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
 TOP |= {f"cli_{name}" for name in CLI}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "skimage", "ai_edge_litert"]

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from commands import assert_one_message, call, done
 
-from aptstream.gallery import DRAWINGS, Sources, draw
+from aptstream.drawings import Sources
+from aptstream.gallery import DRAWINGS, draw
 from aptstream.model.modelfile import save_model
 from aptstream.model.networks import ImageNet
 from aptstream.sdm.li2021 import VIEW, make_li2021
 from aptstream.sdm.library import Recipe, Samples, write_library
 
-OF_RUN = ("specimen", "slice", "spectrum", "sdm", "votes", "sums", "cubes", "order", "sizes")
+OF_RUN = [*("specimen", "slice", "spectrum", "sdm", "votes", "sums", "cubes", "order", "sizes", "phases")]
+OF_RUN += [pytest.param(name, marks=pytest.mark.slow) for name in ("planes", "sites", "compare")]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_a_voxel_needs_a_place(ran, tmp_path):
 
 
 def test_figures_of_networks(library, models, ran, tmp_path, monkeypatch):
-    monkeypatch.setattr("aptstream.gallery.MOST_IMAGES", 20)
+    monkeypatch.setattr("aptstream.drawings.MOST_IMAGES", 20)
     for name, *sources in (
         ("making",),
         ("network",),
