@@ -16,6 +16,8 @@ import numpy.typing as npt
 from aptstream.cloud.store import PointStore
 from aptstream.grid.precipitates import BoundaryRule, expected_precipitates
 from aptstream.grid.refine import refiner_of
+from aptstream.grid.statistics import poisson_count, weighted_count
+from aptstream.model.bootstrap import Score
 from aptstream.model.channels import FILLED, filled
 from aptstream.model.modelfile import Model
 from aptstream.model.refiner import Refined, refine_control
@@ -28,12 +30,14 @@ from aptstream.sdm.kernel import CellBox
 Cell = tuple[int, int, int]
 Block = tuple[Cell, Cell]
 
-#: Shuffles, and voxels of a large specimen that are shuffled each time, in blocks of so many voxels on an edge.
-N_SHUFFLES, MAX_VOXELS, BLOCK = 5, 150_000, 40
+#: Numbers of the shuffles, and voxels of a large specimen that are shuffled each time, in blocks of so many voxels on an edge.
+SHUFFLES, MAX_VOXELS, BLOCK = range(1, 6), 150_000, 40
 #: What is put up with: false volume as a share of all, or false particles as a share of those that are found.
 FALSE_SHARE, FALSE_PARTICLES = 1e-4, 0.02
 #: Bounds of the probability that a particle's best voxel must reach.
 PEAK_BOUNDS = (0.4, 0.95)
+#: Volume that the next false particle is taken to have where none was found, in nm³: a radius of 1 nm.
+FALSE_NM3 = 4 / 3 * np.pi
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,23 @@ class Control:
         """Scale the false particles that reach a probability to the volume of the specimen that was judged."""
         return self.n_false(peak) * self.n_judged / self.n_voxels
 
+    def false_number(self, peak: float) -> Score:
+        """Tell how many false particles that reach a probability the specimen should hold.
+
+        The interval is exact for particles that come independently of each other (Poisson; Garwood 1936).
+
+        Examples
+        --------
+        >>> score = Control(5, 100_000, np.zeros(0), np.zeros(0), n_judged=20_000).false_number(0.5)
+        >>> score.value, score.low, round(score.high, 2)                          # none in 5 shuffles: 3.69 / 5
+        (0.0, 0.0, 0.74)
+        """
+        return poisson_count(self.n_false(peak), self.n_judged / self.n_voxels)
+
+    def false_volume(self, peak: float) -> Score:
+        """Tell which share of the volume false particles that reach a probability should fill."""
+        return false_volume(self.volume_nm3[self.peak >= peak], self.n_voxels)
+
     @property
     def floor(self) -> float:
         """Smallest probability to ask of a particle's best voxel.
@@ -98,10 +119,42 @@ class Control:
         return self.false_share(peak) <= FALSE_SHARE or of_own
 
 
+def false_volume(volume_nm3: npt.NDArray[np.float64], n_voxels: int) -> Score:
+    """Tell which share of a volume false particles fill.
+
+    Parameters
+    ----------
+    volume_nm3 : ndarray of float64, (n,)
+        Volume of each false particle of a control in nm³.
+    n_voxels : int
+        Voxels of 1 nm that the control judged.
+
+    Returns
+    -------
+    Score
+        The interval is that of `weighted_count`; where there is none, the next one is taken to have `FALSE_NM3`.
+
+    Examples
+    --------
+    >>> score = false_volume(np.zeros(0), 100_000)
+    >>> score.value, score.low, f"{score.high:.6f}"
+    (0.0, 0.0, '0.000155')
+    """
+    if not len(volume_nm3):
+        return poisson_count(0, FALSE_NM3 / n_voxels)
+    return weighted_count(volume_nm3 / n_voxels)
+
+
 def shuffled_control(
-    scan: ScanStore, store: PointStore, model: Model, refined: Refined, progress: Progress = silent
+    scan: ScanStore,
+    store: PointStore,
+    model: Model,
+    refined: Refined,
+    progress: Progress = silent,
+    *,
+    shuffles: Sequence[int] = SHUFFLES,
 ) -> Control:
-    """Judge the specimen with its species shuffled, five times.
+    """Judge the specimen with its species shuffled, five times or as often as asked.
 
     Parameters
     ----------
@@ -115,6 +168,8 @@ def shuffled_control(
         The specimen's own scale.
     progress : Progress
         Told of the stage ``control``.
+    shuffles : sequence of int
+        Number of each shuffle: shuffles of other numbers are drawn independently.
 
     Returns
     -------
@@ -127,28 +182,66 @@ def shuffled_control(
     StoreError
         If the store is damaged.
     """
-    refiner, counts = refiner_of(model), store.species_counts()
-    of_role = [sum(counts[name] for name in names) for names in (scan.roles.host, scan.roles.solute)]
-    share, ions = of_role[1] / max(sum(of_role), 1), store.cell_counts()
-    blocks = control_blocks(ions >= FILLED * np.median(ions[ions > 0]))
     rule, found, n_voxels = BoundaryRule(peak=PEAK_BOUNDS[0]), [], 0
-    for block in blocks:
-        around = _grown(block, refiner.reach, scan.shape)
-        inner = _within(block, around)
-        for shuffled in _shuffled_fields(scan, store, around, share):
-            p = refine_control(shuffled, refiner, scan.crystal, signal=refined.signal, order=refined.order)
-            found.append(expected_precipitates(p[inner], rule, origin_nm=store.origin_nm))
-            n_voxels += int(filled(shuffled, refined.signal)[inner].sum())
-            progress("control", len(found), len(blocks) * N_SHUFFLES, "shuffles")
+    for p, n_judged in shuffled_maps(scan, store, model, refined, progress, shuffles=shuffles):
+        found.append(expected_precipitates(p, rule, origin_nm=store.origin_nm))
+        n_voxels += n_judged
+    none = np.zeros(0)
     return Control(
-        n_shuffles=N_SHUFFLES,
+        n_shuffles=len(shuffles),
         n_voxels=max(n_voxels, 1),
-        peak=np.concatenate([particles.peak for particles in found]),
-        volume_nm3=np.concatenate([particles.volume_nm3 for particles in found]),
+        peak=np.concatenate([none, *(particles.peak for particles in found)]),
+        volume_nm3=np.concatenate([none, *(particles.volume_nm3 for particles in found)]),
     )
 
 
-def _shuffled_fields(scan: ScanStore, store: PointStore, block: Block, share: float) -> Iterator[OrderField]:
+def shuffled_maps(
+    scan: ScanStore,
+    store: PointStore,
+    model: Model,
+    refined: Refined,
+    progress: Progress = silent,
+    *,
+    shuffles: Sequence[int] = SHUFFLES,
+) -> Iterator[tuple[npt.NDArray[np.float32], int]]:
+    """Judge the specimen, or blocks of a large one, with its species shuffled.
+
+    Parameters
+    ----------
+    scan, store, model, refined, progress, shuffles
+        As `shuffled_control`.
+
+    Yields
+    ------
+    p : ndarray of float32, (x, y, z)
+        Probability of order of each voxel of a block, by the specimen's own scale; 0 in vacuum.
+    n_judged : int
+        Its voxels that hold material.
+
+    Raises
+    ------
+    ModelError
+        If the model has no nets for the 1 nm grid.
+    StoreError
+        If the store is damaged.
+    """
+    refiner, counts = refiner_of(model), store.species_counts()
+    of_role = [sum(counts[name] for name in names) for names in (scan.roles.host, scan.roles.solute)]
+    share, ions = of_role[1] / max(sum(of_role), 1), store.cell_counts()
+    blocks, done = control_blocks(ions >= FILLED * np.median(ions[ions > 0])), 0
+    for block in blocks:
+        around = _grown(block, refiner.reach, scan.shape)
+        inner = _within(block, around)
+        for shuffled in _shuffled_fields(scan, store, around, share, shuffles):
+            p = refine_control(shuffled, refiner, scan.crystal, signal=refined.signal, order=refined.order)
+            yield p[inner], int(filled(shuffled, refined.signal)[inner].sum())
+            done += 1
+            progress("control", done, len(blocks) * len(shuffles), "shuffles")
+
+
+def _shuffled_fields(
+    scan: ScanStore, store: PointStore, block: Block, share: float, shuffles: Sequence[int]
+) -> Iterator[OrderField]:
     """Order field of a block with each shuffle."""
     low, high = _grown(block, HALO_CELLS, scan.shape)
     cloud = store.read(low, high, columns=())
@@ -156,7 +249,7 @@ def _shuffled_fields(scan: ScanStore, store: PointStore, block: Block, share: fl
     x, y, z = (b - a for a, b in zip(low, high, strict=True))
     box = CellBox(store.origin_nm, low, (x, y, z))
     inner = _within(block, (low, high))
-    for number in range(1, N_SHUFFLES + 1):
+    for number in shuffles:
         shuffled = shuffled_roles(cloud, role, share, number)
         stacked = order_field(cloud, shuffled, scan.planes, scan.crystal, box=box).stacked
         yield OrderField.unstack(stacked[:, *inner])

@@ -161,6 +161,35 @@ def weighted_count(weights: Floats) -> Score:
     return Score(total, float(low), float(high), len(weights))
 
 
+def poisson_count(n: int, weight: float = 1.0) -> Score:
+    """Put an exact interval around a number of things that come independently of each other.
+
+    Parameters
+    ----------
+    n : int
+        How many were counted.
+    weight : float
+        What each stands for.
+
+    Returns
+    -------
+    Score
+        The number times the weight, and its 95 % interval [1]_; it also says how many may be where none was counted.
+
+    References
+    ----------
+    .. [1] Garwood, Biometrika 28, 437 (1936).
+
+    Examples
+    --------
+    >>> [round(v, 2) for v in (poisson_count(0).high, poisson_count(10).low, poisson_count(10).high)]
+    [3.69, 4.8, 18.39]
+    """
+    tail = (1 - COVERAGE) / 2
+    low = float(chi2.ppf(tail, 2 * n)) / 2 if n else 0.0
+    return Score(n * weight, low * weight, float(chi2.ppf(1 - tail, 2 * n + 2)) / 2 * weight, n)
+
+
 def lever_rule(whole: Composition, particles: Composition, matrix: Composition) -> dict[str, Score]:
     """Tell the share of atoms in particles from compositions alone, by each element that tells.
 

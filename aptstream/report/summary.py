@@ -316,9 +316,12 @@ class Summary:
         }
         control = self.answer.control
         if control is not None:
+            for name, score in (
+                ("n_false_expected", control.false_number(control.floor)),
+                ("false_volume_expected", control.false_volume(control.floor)),
+            ):
+                values |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
             values |= {
-                "n_false_expected": control.expected_false(control.floor),
-                "false_volume_expected": control.false_share(control.floor),
                 "control_floor": control.floor,
                 "n_uncertain": int(self.answer.found.uncertain.sum()),
             }
@@ -363,4 +366,6 @@ def _density(score: Score) -> str:
 
 def _false_particles(control: Control) -> str:
     """Say what the control with shuffled species lets one expect."""
-    return f"{control.expected_false(control.floor):.1f} ({control.false_share(control.floor):.3%} of the volume)"
+    number, volume = control.false_number(control.floor), control.false_volume(control.floor)
+    of_number, of_volume = (_interval(number, "{:.1f}".format), _interval(volume, lambda v: f"{100 * v:.3f}"))
+    return f"{number.value:.1f}{of_number}; {100 * volume.value:.3f} %{of_volume} of the volume"

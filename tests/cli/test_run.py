@@ -23,6 +23,7 @@ def test_a_run_says_one_json_object_on_stdout_and_the_rest_on_stderr(ran):
         *("n_ions", "n_cubes", "n_cubes_judged", "n_particles", "mean_radius_nm", "volume_fraction"),
         *("number_density_per_m3", "plane_signal", "answer", "seconds", "report"),
         *("n_false_expected", "false_volume_expected", "control_floor", "n_uncertain"),
+        *(f"{name}_expected_{end}" for name in ("n_false", "false_volume") for end in ("low", "high")),
         *("n_read", "n_ranged", "n_unranged", "n_rejected", "unranged_peak_da", "unranged_peak_share"),
         *("host", "solute", "roles_guessed"),
         *("n_whole", "mean_nearest_nm"),

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from aptstream.errors import ModelError
 from aptstream.grid import control as controls
 from aptstream.grid.control import (
+    FALSE_NM3,
     FALSE_SHARE,
     MAX_VOXELS,
-    N_SHUFFLES,
     PEAK_BOUNDS,
+    SHUFFLES,
     Control,
     control_blocks,
     shuffled_control,
@@ -27,6 +29,7 @@ from aptstream.model.refiner import refine_control
 from aptstream.sdm.darkfield import OrderField, order_field, shuffled_roles
 from aptstream.sdm.kernel import CellBox
 
+N_SHUFFLES = len(SHUFFLES)
 PARTICLES = st.lists(st.tuples(st.floats(0.4, 1), st.floats(1, 50)), max_size=12)
 
 
@@ -52,7 +55,7 @@ def shuffled(refined_scan, specimen_store):
     role = refined_scan.roles.of(specimen_store.species_names)[cloud.species]
     share = (role == 1).sum() / (role < 2).sum()
     box = CellBox(specimen_store.origin_nm, (0, 0, 0), specimen_store.shape_cells)
-    drawn = [shuffled_roles(cloud, role, float(share), number) for number in range(1, N_SHUFFLES + 1)]
+    drawn = [shuffled_roles(cloud, role, float(share), number) for number in SHUFFLES]
     return [order_field(cloud, one, refined_scan.planes, refined_scan.crystal, box=box) for one in drawn]
 
 
@@ -83,7 +86,7 @@ def test_a_block_is_shuffled_as_if_it_were_cut_from_the_whole(refined_scan, spec
     role = refined_scan.roles
     counts = specimen_store.species_counts()
     host, solute = (sum(counts[name] for name in names) for names in (role.host, role.solute))
-    fields = controls._shuffled_fields(refined_scan, specimen_store, block, solute / (host + solute))
+    fields = controls._shuffled_fields(refined_scan, specimen_store, block, solute / (host + solute), SHUFFLES)
     inner = tuple(map(slice, *block))
     for field, whole in zip(fields, shuffled, strict=True):
         np.testing.assert_array_equal(field.stacked, whole.stacked[:, *inner])
@@ -99,10 +102,10 @@ def test_the_control_of_some_blocks_is_that_of_each(refined_scan, specimen_store
         return p
 
     monkeypatch.setattr(controls, "refine_control", judge)
-    monkeypatch.setattr(controls, "N_SHUFFLES", 2)
     monkeypatch.setattr(controls, "control_blocks", lambda _: [((0, 0, 0), (6, 9, 8)), ((6, 0, 0), (14, 9, 8))])
     told = []
-    found = shuffled_control(refined_scan, specimen_store, refined_model, refined, lambda *state: told.append(state))
+    given_to = (refined_scan, specimen_store, refined_model, refined)
+    found = shuffled_control(*given_to, lambda *state: told.append(state), shuffles=(1, 2))
     assert refined_model.refiner.reach == 4  # each block is judged with so much around it, and cropped
     assert calls == [(10, 13, 12)] * 2 + [(16, 13, 12)] * 2
     assert told == [("control", k, 4, "shuffles") for k in (1, 2, 3, 4)]
@@ -110,12 +113,14 @@ def test_the_control_of_some_blocks_is_that_of_each(refined_scan, specimen_store
     assert found.peak.tolist() == [0.5] * 4
 
 
-def test_a_control_is_the_same_every_time(control, refined_scan, specimen_store, refined_model, refined, monkeypatch):
-    monkeypatch.setattr(controls, "N_SHUFFLES", 2)
-    one, two = (shuffled_control(refined_scan, specimen_store, refined_model, refined) for _ in range(2))
+def test_a_control_is_the_same_every_time(control, refined_scan, specimen_store, refined_model, refined):
+    given_to = (refined_scan, specimen_store, refined_model, refined)
+    one, two, other = (shuffled_control(*given_to, shuffles=numbers) for numbers in ((1, 2), (1, 2), (6, 7)))
     np.testing.assert_array_equal(one.peak, two.peak)
     np.testing.assert_array_equal(one.volume_nm3, two.volume_nm3)
     np.testing.assert_array_equal(control.volume_nm3[: len(one.volume_nm3)], one.volume_nm3)
+    assert other.n_shuffles == 2
+    assert other.volume_nm3.tolist() != one.volume_nm3.tolist(), "shuffles of other numbers are drawn anew"
 
 
 def test_a_model_without_nets_for_the_grid_has_no_control(refined_scan, specimen_store, model, refined):
@@ -213,3 +218,32 @@ def test_where_much_is_ordered_a_few_false_particles_are_put_up_with():
     # particles of the specimen that do not reach the floor do not count
     assert replace(alone, own_peak=np.full(100, 0.42), n_judged=20_000).floor == 0.4
     assert replace(alone, own_peak=np.full(14, 0.42), n_judged=20_000).floor == 0.91
+
+
+@given(expected=st.floats(0.05, 8), scale=st.floats(0.1, 1))
+def test_the_interval_of_false_particles_holds_the_truth_as_often_as_it_says(expected, scale):
+    # exact: summed over all outcomes of a Poisson draw, the interval of each holds the truth in 95 % or more
+    outcomes = np.arange(60)
+    held = 0.0
+    for n, chance in zip(outcomes, stats.poisson.pmf(outcomes, expected), strict=True):
+        control = Control(5, 100_000, np.full(n, 0.9), np.ones(n), n_judged=round(100_000 * scale))
+        score = control.false_number(0.5)
+        assert score.value == pytest.approx(control.expected_false(0.5))
+        held += chance * (score.low <= expected * scale * (1 + 1e-4) and expected * scale <= score.high * (1 + 1e-4))
+    assert held >= 0.95 - 1e-6
+
+
+def test_no_false_particle_still_leaves_room_for_some():
+    none = Control(5, 100_000, np.zeros(0), np.zeros(0), n_judged=20_000)
+    number, volume = none.false_number(0.5), none.false_volume(0.5)
+    assert (number.value, number.low, volume.value, volume.low) == (0, 0, 0, 0)
+    assert number.high == pytest.approx(-np.log(0.025) / 5)  # 97.5 % of all draws of this mean give one or more
+    assert volume.high == pytest.approx(-np.log(0.025) * FALSE_NM3 / 100_000)
+
+
+@given(particles=PARTICLES.filter(len), peak=st.floats(0, 0.4))
+def test_the_interval_of_the_false_volume_holds_its_value(particles, peak):
+    control = control_of(particles)
+    score = control.false_volume(peak)
+    assert score.value == pytest.approx(control.false_share(peak))
+    assert 0 <= score.low < score.value < score.high
