@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aptstream.checking import CheckSettings as CheckSettings
+    from aptstream.checking import check_result as check_result
     from aptstream.cloud.export import Labels as Labels
     from aptstream.cloud.export import Selection as Selection
     from aptstream.cloud.export import export_ions as export_ions
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from aptstream.grid.surface import Surface as Surface
     from aptstream.grid.surface import particle_surface as particle_surface
     from aptstream.grid.surface_file import export_surface as export_surface
+    from aptstream.grid.verdict import ResultCheck as ResultCheck
     from aptstream.grid.vote import VoxelGrid as VoxelGrid
     from aptstream.grid.vote import vote as vote
     from aptstream.io.ions import open_ions as open_ions
@@ -132,6 +135,7 @@ if TYPE_CHECKING:
     from aptstream.report.network import network_figure as network_figure
     from aptstream.report.noise import noise_density as noise_density
     from aptstream.report.phases import phase_figures as phase_figures
+    from aptstream.report.check import write_check as write_check
     from aptstream.report.pole import pole_figures as pole_figures
     from aptstream.report.roc import image_probabilities as image_probabilities
     from aptstream.report.sdm_pictures import sdm_examples as sdm_examples
@@ -172,6 +176,8 @@ if TYPE_CHECKING:
     from aptstream.sdm.orderlibrary import make_order_library as make_order_library
     from aptstream.sdm.planes import Planes as Planes
     from aptstream.sdm.planes import fit_planes as fit_planes
+    from aptstream.sdm.sharpness import PlaneBlur as PlaneBlur
+    from aptstream.sdm.sharpness import plane_blur as plane_blur
     from aptstream.sdm.window import Channels as Channels
     from aptstream.sdm.window import SdmWindow as SdmWindow
     from aptstream.simulate.alloy import Alloy as Alloy
@@ -196,6 +202,7 @@ __version__ = "0.1.0"
 
 #: Where the public names live, and which of them have another name there.
 _ROOMS = {
+    "checking": ("CheckSettings", "check_result"),
     "cloud": ("Labels", "PointStore", "Selection", "export_ions", "ingest", "open_store", "publish"),
     "cloud.planes": ("plane_signal",),
     "cloud.ranging": ("guess_roles",),
@@ -213,6 +220,7 @@ _ROOMS = {
     "grid.files": ("open_grid", "save_grid"),
     "grid.surface": ("Surface", "particle_surface"),
     "grid.surface_file": ("export_surface",),
+    "grid.verdict": ("ResultCheck",),
     "grid.vote": ("vote",),
     "io": ("open_ions", "read_ions", "read_ranges", "write_nxapm", "write_pos", "write_rrng"),
     "model.bootstrap": ("Score",),
@@ -262,6 +270,7 @@ _ROOMS = {
     "report.roc": ("image_probabilities",),
     "report.sdm_pictures": ("sdm_examples", "voxel_sdm"),
     "report.specimen": ("lattice_slice", "specimen_figure"),
+    "report.check": ("write_check",),
     "report.spectrum": ("spectrum_figure",),
     "report.zones": ("cube_zones", "vote_zones"),
     "scan": ("ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"),
@@ -275,6 +284,7 @@ _ROOMS = {
     "sdm.noise": ("noise_variance",),
     "sdm.orderlibrary": ("make_order_library",),
     "sdm.planes": ("Planes", "fit_planes"),
+    "sdm.sharpness": ("PlaneBlur", "plane_blur"),
     "sdm.window": ("Channels", "SdmWindow"),
     "simulate": (
         "Alloy",

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from aptstream import __version__
+from aptstream.cli_check import add_check_verbs
 from aptstream.cli_cluster import Insecure, SchedulerAt, TlsCa, TlsCert, TlsKey, Workers, scheduler_of, workers_for
 from aptstream.cli_compare import add_compare_verbs
 from aptstream.cli_figure import add_figure_verb
@@ -54,6 +55,7 @@ add_compare_verbs(app)
 add_phase_verbs(app)
 add_figure_verb(app)
 add_pole_verbs(app)
+add_check_verbs(app)
 add_range_verbs(app)
 add_scan_verbs(app)
 add_store_verbs(app, export_app)

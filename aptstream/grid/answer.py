@@ -84,6 +84,8 @@ class Answer:
         What the nets on the 1 nm grid say, and the specimen's scale.
     control : Control, optional
         What they say with species shuffled.
+    cut : Cut, optional
+        The fixed cut that was taken in place of the model's rule.
     """
 
     votes: VoxelGrid
@@ -94,6 +96,7 @@ class Answer:
     rule: str
     refined: Refined | None = None
     control: Control | None = None
+    cut: Cut | None = None
 
     @property
     def n_judged(self) -> int:
@@ -141,15 +144,10 @@ def find(
         raise StoreError(
             f"The scan {scan.path} was made {which}: give the store and the model that it was made with, or scan again."
         )
-    edges = sorted(scan.edges)
-    votes, order = vote(scan), vote(scan, edges[0]).mean
-    refined = control = None
-    if model.refiner is not None and not scan.planes.visible:
-        order = np.full_like(order, np.nan)  # without planes there is no scale of order
-    elif model.refiner is not None:
-        refined = refine(scan, model)
+    votes, order, refined = maps_of(scan, model)
+    control = None
+    if refined is not None:
         control = shuffled_control(scan, store, model, refined, progress)
-        order = np.where(np.isfinite(order), refined.p, np.float32(np.nan))
         own = expected_precipitates(order, BoundaryRule(peak=PEAK_BOUNDS[0]), origin_nm=scan.origin_nm)
         control = replace(control, own_peak=own.peak, n_judged=int(np.isfinite(order).sum()))
     found, rule = _particles(votes, order, model, control, cut)
@@ -161,7 +159,35 @@ def find(
     share = order if of_share else share_of_labels(found, order)
     found, measures = measure_particles(found, store, share, progress)
     statistics = particle_statistics(found, order, np.random.default_rng(0))
-    return Answer(votes, order, found, measures, statistics, rule, refined, control)
+    return Answer(votes, order, found, measures, statistics, rule, refined, control, cut)
+
+
+def maps_of(scan: ScanStore, model: Model) -> tuple[VoxelGrid, npt.NDArray[np.float32], Refined | None]:
+    """Make the maps of a scan.
+
+    Parameters
+    ----------
+    scan : ScanStore
+        Judgements of the cubes.
+    model : Model
+        The model that judged them.
+
+    Returns
+    -------
+    votes : VoxelGrid
+        Of the largest cubes.
+    order : ndarray of float32, (nx, ny, nz)
+        See `Answer`.
+    refined : Refined, optional
+        What the nets on the 1 nm grid say; nothing where the model has none, or no planes are visible.
+    """
+    votes, order = vote(scan), vote(scan, min(scan.edges)).mean
+    if model.refiner is None:
+        return votes, order, None
+    if not scan.planes.visible:
+        return votes, np.full_like(order, np.nan), None  # without planes there is no scale of order
+    refined = refine(scan, model)
+    return votes, np.where(np.isfinite(order), refined.p, np.float32(np.nan)), refined
 
 
 def _particles(

@@ -30,7 +30,7 @@ from aptstream.sdm.kernel import CellBox
 Cell = tuple[int, int, int]
 Block = tuple[Cell, Cell]
 
-#: Numbers of the shuffles, and voxels of a large specimen that are shuffled each time, in blocks of so many voxels on an edge.
+#: Numbers of the shuffles; voxels of a large specimen that are shuffled each time, in blocks of so many on an edge.
 SHUFFLES, MAX_VOXELS, BLOCK = range(1, 6), 150_000, 40
 #: What is put up with: false volume as a share of all, or false particles as a share of those that are found.
 FALSE_SHARE, FALSE_PARTICLES = 1e-4, 0.02

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from aptstream import __version__
 from aptstream.errors import StoreError
-from aptstream.grid.answer import Answer
+from aptstream.grid.answer import Answer, Cut
 from aptstream.grid.vote import VoxelGrid
 from aptstream.io.arrays import CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
@@ -39,12 +39,15 @@ class GridFile:
         Particle number of each voxel; 0 = matrix.
     digest : str
         sha256 of arrays and defining attributes.
+    cut : Cut, optional
+        The fixed cut that made the particles; where there is none, the model's own rule did.
     """
 
     votes: VoxelGrid
     order: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int32]
     digest: str
+    cut: Cut | None = None
 
 
 def save_grid(path: str | PathLike[str], answer: Answer) -> Path:
@@ -91,6 +94,7 @@ def save_grid(path: str | PathLike[str], answer: Answer) -> Path:
             "origin_nm": list(votes.origin_nm),
             "voxel_nm": votes.voxel_nm,
             "cube_voxels": votes.cube_voxels,
+            "cut": asdict(answer.cut) if answer.cut is not None else None,
             "version": __version__,
         }
         group.attrs.update(sealed(attributes))
@@ -126,6 +130,7 @@ def open_grid(path: str | PathLike[str]) -> GridFile:
         shape = tuple(int(n) for n in attributes["shape"])
         x, y, z = (float(v) for v in attributes["origin_nm"])
         voxel, cube = float(attributes["voxel_nm"]), int(attributes["cube_voxels"])
+        cut = _cut(attributes.get("cut"))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise damaged(folder, f"attributes that do not describe a grid ({error})", "a whole grid") from error
     arrays = {name: CheckedArray(folder, name, shape=shape, dtype=dtype) for name, dtype in ARRAYS.items()}
@@ -136,7 +141,17 @@ def open_grid(path: str | PathLike[str]) -> GridFile:
         order=arrays["order"][:],
         labels=arrays["labels"][:],
         digest=content_digest(arrays, defining),
+        cut=cut,
     )
+
+
+def _cut(fields: Any) -> Cut | None:
+    """Read the cut that made the particles, if it was a fixed one."""
+    if fields is None:
+        return None
+    if fields["of"] not in ("order", "votes") or fields["neighbours"] not in (6, 18, 26):
+        raise ValueError(f"a cut of {fields['of']!r} with {fields['neighbours']!r} neighbours")
+    return Cut(float(fields["value"]), fields["of"], fields["neighbours"])
 
 
 def export_npz(grid: GridFile, path: str | PathLike[str]) -> None:

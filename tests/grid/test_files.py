@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aptstream.errors import StoreError
-from aptstream.grid import Answer, export_npz, find, find_precipitates, open_grid, save_grid, vote
+from aptstream.grid import Answer, Cut, export_npz, find, find_precipitates, open_grid, save_grid, vote
 from aptstream.grid import files as grid_files
 from aptstream.grid.composition import Composition
 from aptstream.grid.measures import Measures
@@ -57,6 +57,7 @@ def test_a_grid_comes_back_as_it_was(answer, saved):
     ):
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == expected.dtype
+    assert grid.cut is None
     assert (grid.votes.origin_nm, grid.votes.voxel_nm, grid.votes.cube_voxels) == (ORIGIN, 1.0, 4)
 
 
@@ -188,3 +189,21 @@ def test_scan_store_and_model_must_belong_together(specimen_scan, specimen_store
     )
     with pytest.raises(StoreError, match="from other ions"):
         find(type(specimen_scan)(folder), specimen_store, model)
+
+
+@pytest.mark.parametrize("cut", [Cut(0.5), Cut(62 / 64, "votes", 26)])
+def test_a_grid_remembers_the_cut_that_made_it(answer, cut, tmp_path):
+    assert open_grid(save_grid(tmp_path / "cut.zarr", replace(answer, cut=cut))).cut == cut
+
+
+@pytest.mark.parametrize(
+    "lie", [{"value": 0.5}, {"value": 2, "of": "order", "neighbours": 6}, 7, {"value": 0.5, "of": 1}]
+)
+def test_a_grid_with_an_impossible_cut_is_damaged(answer, lie, tmp_path):
+    file = save_grid(tmp_path / "cut.zarr", answer) / "zarr.json"
+    metadata = json.loads(file.read_text())
+    plain = {name: value for name, value in metadata["attributes"].items() if name != "manifest_sha256"}
+    metadata["attributes"] = sealed({**plain, "cut": lie})
+    file.write_text(json.dumps(metadata))
+    with pytest.raises(StoreError, match="attributes that do not describe a grid"):
+        open_grid(file.parent)

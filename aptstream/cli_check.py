@@ -1,0 +1,151 @@
+"""The verb `check`: how far a result can be trusted."""
+
+from __future__ import annotations
+
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from aptstream.cli_parts import Seed, in_a_folder, stderr, stdout, verb
+from aptstream.display import StageDisplay, write_json
+
+if TYPE_CHECKING:
+    from aptstream.grid.verdict import ResultCheck
+    from aptstream.model.bootstrap import Score
+
+
+def add_check_verbs(app: typer.Typer) -> None:
+    """Add the verb of this module to the command line."""
+    app.command()(verb(check))
+
+
+def check(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="Output folder of aptstream run.")],
+    shuffles: Annotated[int, typer.Option(min=1, help="How often species are shuffled.")] = 5,
+    twins: Annotated[int, typer.Option(min=1, help="Twins with particles that are simulated.")] = 2,
+    model: Annotated[
+        str | None, typer.Option("--model", help="The model of the run. Default: the shipped one that made the scan.")
+    ] = None,
+    seed: Seed = 1,
+    json_to: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=in_a_folder),
+    ] = None,
+) -> None:
+    """Say how far a result can be trusted: false particles, recall and bias in simulated twins, and sensitivity.
+
+    Writes tables and figures to RESULT/check; the result itself stays as it is.
+
+    Example: `aptstream check R5096 --shuffles 10`
+    """
+    from aptstream.checking import CheckSettings, check_result
+    from aptstream.model.modelfile import load_model
+    from aptstream.report.check import write_check
+
+    settings = CheckSettings(n_shuffles=shuffles, n_twins=twins, seed=seed)
+    with StageDisplay(stderr) as stages:
+        chosen = load_model(model) if model is not None else None
+        found = check_result(result, settings, model=chosen, stages=stages)
+        stages.finish()
+        out = write_check(found, result)
+    if json_to is not None:
+        write_json({**found.as_json(), "seconds": stages.seconds, "folder": str(out)}, json_to)
+    if json_to is None or str(json_to) != "-":
+        show_check(stdout, found)
+        stdout.print(f"written to {escape(str(out))}", highlight=False, soft_wrap=True)
+
+
+def show_check(console: Console, check: ResultCheck) -> None:
+    """Show the tables of a check.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where to draw.
+    check : ResultCheck
+        From `aptstream.check_result`.
+    """
+    from aptstream.grid.verdict import class_name
+
+    c = check.conditions
+    console.print(
+        f"{check.n_found} particles: {check.rule}.\nTwins have {c.density_per_nm3:.1f} ions/nm³ of host and solute, "
+        f"planes blurred by {c.sigma_z_nm:.3f} nm along z and {c.sigma_xy_nm:.2f} nm laterally, "
+        f"{100 * c.matrix:.1f} at.% solute in the matrix and {100 * c.particles:.1f} at.% in particles.",
+        highlight=False,
+        markup=False,
+    )
+    false = [
+        (row.control, f"{row.n_voxels:,}", _score(row.number, 1, 1), _score(row.volume, 100, 3)) for row in check.false
+    ]
+    _table(console, "false", ("control", "judged (nm³)", "false particles to expect", "of the volume (%)"), false)
+    recall: list[tuple[str, ...]] = [
+        (
+            class_name(row.low_nm, row.high_nm),
+            str(row.recall.n),
+            _score(row.recall, 100, 0),
+            f"{_number(row.bias_nm, '+.2f')} ± {_number(row.sd_nm, '.2f')}" if row.n_paired else "",
+        )
+        for row in check.recall
+    ]
+    _table(console, "twins: by true radius", ("radius", "there", "found (%)", "found − true (nm)"), recall)
+    radii: list[tuple[str, ...]] = [
+        (
+            class_name(row.low_nm, row.high_nm),
+            str(row.n),
+            _number(row.found_nm, ".2f"),
+            _number(row.true_nm, ".2f"),
+            _number(row.sd_nm, ".2f"),
+            str(row.n_false),
+        )
+        for row in check.radii
+    ]
+    _table(
+        console,
+        "twins: by found radius (a correction that is not applied)",
+        ("radius", "n", "found (nm)", "→ true (nm)", "s.d. (nm)", "false"),
+        radii,
+    )
+    if check.scores:
+        error = check.scores["volume_fraction_error"]
+        console.print(f"volume fraction, found / true − 1: {_score(error, 100, 1)} %", highlight=False)
+    changed: list[tuple[str, ...]] = [
+        (row.changed, row.to, str(row.n), _number(row.mean_radius_nm, ".2f"), _number(100 * row.volume_fraction, ".2f"))
+        for row in check.sensitivity
+    ]
+    names = ("changed", "to", "particles", "mean radius (nm)", "volume fraction (%)")
+    _table(console, "sensitivity", names, changed)
+    for note in check.notes:
+        stderr.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+
+
+def _table(console: Console, title: str, headings: tuple[str, ...], rows: list[Any]) -> None:
+    """Show a table; nothing where it has no row."""
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for k, heading in enumerate(headings):
+        left = k == 0 or heading == "to"
+        table.add_column(heading, justify="left" if left else "right", no_wrap=not left)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def _number(value: float, form: str) -> str:
+    """Write a number; nothing where there is none."""
+    return format(value, form) if isfinite(value) else ""
+
+
+def _score(score: Score, factor: float, digits: int) -> str:
+    """Write a score with its interval."""
+    if not isfinite(score.value):
+        return ""
+    ends = (factor * score.low, factor * score.high)
+    interval = f" ({ends[0]:.{digits}f} … {ends[1]:.{digits}f})" if isfinite(ends[0]) else ""
+    return f"{factor * score.value:.{digits}f}{interval}"
