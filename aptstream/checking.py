@@ -57,8 +57,8 @@ BLURS = (
     ("0.02 nm along z", 0.0, 0.02),
     ("0.2 nm laterally", 0.2, 0.0),
 )
-#: Largest volume fraction that a twin is made for.
-TOO_MUCH = 0.5
+#: Largest volume fraction that a twin is made for, and how far its specimen order may be off without a word.
+TOO_MUCH, ALIKE = 0.5, 0.1
 
 
 @dataclass(frozen=True)
@@ -247,14 +247,22 @@ class _Job:
         if not share <= TOO_MUCH:
             return None, (f"The particles fill {share:.0%} of the volume: a cut that keeps so much has no twin.",)
         population, notes = population_of(self.answer, self.size_nm)
-        compared = []
+        compared, seen = [], []
         for k in range(self.settings.n_twins):
             rng = np.random.default_rng((self.settings.seed, 3, k))
             plan = twin_plan(conditions, self.result.scan, rng, size_nm=self.size_nm, populations=[population])
             with self._simulated(plan, silent) as scan:
-                found = self.rule.particles(self._map(scan), scan.origin_nm)
+                votes, order, refined = maps_of(scan, self.result.model)
+            found = self.rule.particles(votes.mean if self.rule.of_votes else order, scan.origin_nm)
+            seen += [refined.order.order] if refined is not None else []
             compared.append(compare_with_truth(found, true_particles(plan)))
             progress("twins", k + 1, self.settings.n_twins, "twins")
+        own = self.answer.refined.order.order if self.answer.refined is not None else float("nan")
+        if seen and len(self.answer.found) and abs(np.mean(seen) / own - 1) > ALIKE:
+            notes += (
+                f"The particles of the twins are seen with a specimen order of {np.mean(seen):.2f}, those of the "
+                f"specimen with {own:.2f}: recall and bias are those of particles ordered otherwise.",
+            )
         return pool(compared), notes
 
     def cuts(self) -> Iterator[Variant]:
@@ -262,9 +270,9 @@ class _Job:
         answer, origin = self.answer, self.result.scan.origin_nm
         votes, order, _ = maps_of(self.result.scan, self.result.model)
         yield variant("cut", "as in the result", answer.found, answer.order)
-        own = Rule(Cut(self.result.model.cut), self.result.model.min_voxels)
-        if answer.control is None and answer.cut is not None and answer.refined is None:
-            yield variant("cut", f"the rule of model {self.result.model.name}", own.particles(order, origin), order)
+        if answer.cut is not None:
+            own = find(self.result.scan, self.result.store, self.result.model)
+            yield variant("cut", "the model's own rule", own.found, own.order)
         for value in CUTS:
             yield variant("cut", f"order ≥ {value:g}", Rule(Cut(value)).particles(order, origin), order)
         mean = votes.mean

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from matplotlib import rc_context
+from matplotlib.ticker import NullLocator
 
 from aptstream.grid.verdict import ResultCheck, class_name
 from aptstream.io.replace import replacing
@@ -106,11 +107,12 @@ def reliability_figure(check: ResultCheck) -> Figure:
         scores = [row.recall for row in rows]
         _bars(left, at, [(100 * s.value, 100 * s.low, 100 * s.high) for s in scores])
         for x, score in zip(at, scores, strict=True):
-            left.annotate(f"{score.n}", (x, 2), ha="center", va="bottom", color=GREY, fontsize=6)
+            left.annotate(f"{score.n}", (x, 104), ha="center", va="bottom", color=GREY, fontsize=6)
         _bars(middle, at, [(row.bias_nm, row.bias_nm - row.sd_nm, row.bias_nm + row.sd_nm) for row in rows])
     else:
         _state(left, "No twin with particles")
-    left.set_ylim(0, 105)
+    left.set_ylim(-3, 112)
+    left.set_yticks(range(0, 101, 20))
     left.set_ylabel("Share (%); 95 % interval; number there")
     middle.axhline(0, color=GREY, linewidth=0.6)
     middle.set_ylabel("Mean and s.d. (nm)")
@@ -121,6 +123,8 @@ def reliability_figure(check: ResultCheck) -> Figure:
     right.axvline(check.n_found, color=VERMILLION, linewidth=0.9, linestyle=(0, (4, 2)), label=f"{check.n_found} found")
     right.set_xscale("symlog", linthresh=1, linscale=0.6)
     right.set_xlim(left=-0.15)
+    right.xaxis.set_major_formatter("{x:g}")
+    right.xaxis.set_minor_locator(NullLocator())
     right.set_yticks(heights, names)
     right.set_ylim(-0.7, len(heights) - 0.1)
     right.set_xlabel("In the whole result; 95 % interval")
