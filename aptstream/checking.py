@@ -52,7 +52,7 @@ Floats = npt.NDArray[np.float64]
 CUTS, VOTES_CUT, EDGE_CUT = (0.3, 0.4, 0.5, 0.6, 0.7), 62 / 64, 0.5
 #: Blurs that are added to the ions: what it is called, along the planes and across them, in nm.
 BLURS = (
-    ("none", 0.0, 0.0),
+    ("none, block alone", 0.0, 0.0),
     ("0.01 nm along z", 0.0, 0.01),
     ("0.02 nm along z", 0.0, 0.02),
     ("0.2 nm laterally", 0.2, 0.0),
@@ -166,6 +166,7 @@ def check_result(
         n_found=len(answer.found),
         rule=answer.rule,
         conditions=conditions,
+        size_nm=job.size_nm,
         false=(shuffled, matrix),
         recall=recall_classes(comparison) if comparison is not None else (),
         radii=radius_classes(comparison) if comparison is not None else (),
@@ -213,7 +214,7 @@ class _Job:
                 volumes.append(self.rule.particles(map_, scan.origin_nm).volume_nm3)
                 n_voxels += int(np.isfinite(map_).sum())
                 progress("shuffle", k + 1, n, "shuffles")
-        name = f"species shuffled {n} times"
+        name = f"species shuffled {n} times" if n > 1 else "species shuffled once"
         return false_finds(name, np.concatenate(volumes), n_voxels=n_voxels, n_judged=self.n_judged)
 
     def _shuffle(self, rng: np.random.Generator) -> PointCloud:
@@ -239,7 +240,7 @@ class _Job:
                 map_ = np.where(np.isfinite(order), p, np.float32(np.nan))
             volumes = self.rule.particles(map_, scan.origin_nm).volume_nm3
             n_voxels = int(np.isfinite(map_).sum())
-        return false_finds("simulated matrix without particles", volumes, n_voxels=n_voxels, n_judged=self.n_judged)
+        return false_finds("simulated matrix", volumes, n_voxels=n_voxels, n_judged=self.n_judged)
 
     def twins(self, conditions: Conditions, progress: Progress) -> tuple[Comparison | None, tuple[str, ...]]:
         """Look for known particles in twins."""
@@ -289,14 +290,13 @@ class _Job:
 
     def blurs(self, progress: Progress) -> Iterator[Variant]:
         """Scan a block of the specimen again, with blur added."""
-        edges = " × ".join(f"{edge:g}" for edge in self.size_nm)
         for k, (name, lateral, along_z) in enumerate(BLURS):
             rng = np.random.default_rng((self.settings.seed, 4, k))
             with self._scanned(self._ions(lateral, along_z, rng)) as scan:
                 map_ = self._map(scan)
             seen = "" if scan.planes.visible else "; no planes visible"
             found = self.rule.particles(map_, scan.origin_nm)
-            yield variant(f"added blur, {edges} nm", f"{name}{seen}", found, map_)
+            yield variant("added blur", f"{name}{seen}", found, map_)
             progress("sensitivity", k + 1, len(BLURS), "scans")
 
     def _ions(self, lateral_nm: float, along_z_nm: float, rng: np.random.Generator) -> PointCloud:

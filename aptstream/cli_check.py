@@ -76,14 +76,16 @@ def show_check(console: Console, check: ResultCheck) -> None:
     console.print(
         f"{check.n_found} particles: {check.rule}.\nTwins have {c.density_per_nm3:.1f} ions/nm³ of host and solute, "
         f"planes blurred by {c.sigma_z_nm:.3f} nm along z and {c.sigma_xy_nm:.2f} nm laterally, "
-        f"{100 * c.matrix:.1f} at.% solute in the matrix and {100 * c.particles:.1f} at.% in particles.",
+        f"{100 * c.matrix:.1f} at.% solute in the matrix and {100 * c.particles:.1f} at.% in particles; twins "
+        f"and the block that is scanned again are {' × '.join(f'{edge:g}' for edge in check.size_nm)} nm large.",
         highlight=False,
         markup=False,
     )
     false = [
         (row.control, f"{row.n_voxels:,}", _score(row.number, 1, 1), _score(row.volume, 100, 3)) for row in check.false
     ]
-    _table(console, "false", ("control", "judged (nm³)", "false particles to expect", "of the volume (%)"), false)
+    names = ("control", "judged (nm³)", "false particles", "of the volume (%)")
+    _table(console, "to expect where nothing is ordered", names, false)
     recall: list[tuple[str, ...]] = [
         (
             class_name(row.low_nm, row.high_nm),
@@ -107,8 +109,8 @@ def show_check(console: Console, check: ResultCheck) -> None:
     ]
     _table(
         console,
-        "twins: by found radius (a correction that is not applied)",
-        ("radius", "n", "found (nm)", "→ true (nm)", "s.d. (nm)", "false"),
+        "twins: by found radius (correction, not applied)",
+        ("radius", "n", "found (nm)", "true (nm)", "s.d. (nm)", "false"),
         radii,
     )
     if check.scores:
@@ -118,8 +120,9 @@ def show_check(console: Console, check: ResultCheck) -> None:
         (row.changed, row.to, str(row.n), _number(row.mean_radius_nm, ".2f"), _number(100 * row.volume_fraction, ".2f"))
         for row in check.sensitivity
     ]
-    names = ("changed", "to", "particles", "mean radius (nm)", "volume fraction (%)")
-    _table(console, "sensitivity", names, changed)
+    of_result = ("changed", "to", "particles", "radius (nm)", "volume (%)")
+    _table(console, "sensitivity", of_result, changed)
+    console.print(escape(check.sentence), style="bold", highlight=False)
     for note in check.notes:
         stderr.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
 
@@ -128,6 +131,7 @@ def _table(console: Console, title: str, headings: tuple[str, ...], rows: list[A
     """Show a table; nothing where it has no row."""
     if not rows:
         return
+    console.print()
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
     for k, heading in enumerate(headings):
         left = k == 0 or heading == "to"

@@ -14,6 +14,7 @@ from aptstream.grid.statistics import particle_statistics
 from aptstream.grid.trust import FalseFinds, RadiusClass, RecallClass
 from aptstream.grid.twin import Conditions
 from aptstream.model.bootstrap import Score
+from aptstream.regions import Triple
 
 Map = npt.NDArray[np.float32]
 
@@ -73,6 +74,8 @@ class ResultCheck:
         How they were made, in words.
     conditions : Conditions
         What the specimen is like, and so its twins.
+    size_nm : tuple of float
+        Size of the twins, and of the block of the specimen that was scanned again, in nm.
     false : tuple of FalseFinds
         By each control.
     recall : tuple of RecallClass
@@ -90,6 +93,7 @@ class ResultCheck:
     n_found: int
     rule: str
     conditions: Conditions
+    size_nm: Triple
     false: tuple[FalseFinds, ...]
     recall: tuple[RecallClass, ...]
     radii: tuple[RadiusClass, ...]
@@ -97,12 +101,35 @@ class ResultCheck:
     sensitivity: tuple[Variant, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """What it comes to, in a sentence or two."""
+        shuffled, *_ = self.false
+        number = shuffled.number
+        said = [
+            f"Of {self.n_found} particles, {number.value:.1f} (95%: {number.low:.1f}–{number.high:.1f}) are expected "
+            f"to be false ({shuffled.control})."
+        ]
+        surely = next((k for k in range(len(self.recall)) if all(r.recall.value >= 0.5 for r in self.recall[k:])), None)
+        if self.recall and surely is None:
+            said.append("In twins of the specimen most particles are missed, whatever their radius.")
+        if surely is not None:
+            said.append(
+                f"In twins of the specimen most are found from a radius of {self.recall[surely].low_nm:g} nm on."
+            )
+        bias = self.scores.get("radius_bias_nm")
+        if bias is not None and np.isfinite(bias.value):
+            ends = f" (95%: {bias.low:+.2f} to {bias.high:+.2f})" if np.isfinite(bias.low) else ""
+            said.append(f"Found radii are off by {bias.value:+.2f} nm{ends} on average there.")
+        return " ".join(said)
+
     def as_json(self) -> dict[str, Any]:
         """Return all numbers for machines, NaN and ∞ as null."""
         return {
             "n_particles": self.n_found,
             "rule": self.rule,
-            "conditions": plain(self.conditions.as_json()),
+            "answer": self.sentence,
+            "conditions": plain({**self.conditions.as_json(), "size_nm": list(self.size_nm)}),
             "false": [plain(vars(row)) for row in self.false],
             "recall_by_true_radius": [plain(vars(row)) for row in self.recall],
             "radius_by_found_radius": [plain(vars(row)) for row in self.radii],

@@ -140,6 +140,7 @@ def check_of(comparison=None):
         n_found=3,
         rule="voxels with order ≥ 0.5",
         conditions=CONDITIONS,
+        size_nm=(30.0, 30.0, 40.0),
         false=tuple(
             false_finds(name, volumes, n_voxels=1000, n_judged=1000)
             for name, volumes in (("species shuffled 5 times", np.ones(2)), ("matrix", np.zeros(0)))
@@ -191,3 +192,12 @@ def test_a_check_is_written_and_written_again(comparison, tmp_path):
     assert [tick.get_text() for tick in false.get_yticklabels()] == ["species shuffled 5 times", "matrix"]
     assert len(sensitivity_figure(check_of()).axes) == 3
     assert "No twin with particles" in {text.get_text() for text in reliability_figure(check_of()).axes[0].texts}
+
+
+def test_a_sentence_says_what_it_comes_to(comparison):
+    assert (
+        check_of().sentence == "Of 3 particles, 2.0 (95%: 0.2–7.2) are expected to be false (species shuffled 5 times)."
+    )
+    assert "most are found from a radius of 2 nm on" in check_of(comparison).sentence
+    missed = replace(comparison, found=np.zeros(3, bool))
+    assert "most particles are missed" in check_of(missed).sentence
