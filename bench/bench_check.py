@@ -15,7 +15,8 @@ import numpy as np
 
 from aptstream import checking
 from aptstream.cloud import ingest
-from aptstream.grid import compare_with_truth, find, particle_scores, save_grid
+from aptstream.grid import compare_with_truth, find, save_grid
+from aptstream.grid.compare import particle_scores
 from aptstream.model.modelfile import load_model
 from aptstream.points import Roles
 from aptstream.scan import run_scan

@@ -32,7 +32,8 @@ HOST, SOLUTE, MASS_DA = "Al", "Li", (13.49, 7.02)
 USUAL_BLUR_NM, MOST_BACKGROUND = 0.4, 0.5
 #: Share of the simulator's background that falls into the ranges of the twin.
 IN_RANGE = 0.5 + 0.5 * 1.2 / 59
-#: The measured specimen order of particles, times this, is their order parameter: see bench/README.md.
+#: The measured specimen order of particles, times this, is the difference between the contents of their sites: measured
+#: on specimens of known order 0.5, 0.75 and 1, see docs/order.md.
 ORDER_SCALE = 0.88
 #: Particles of a twin: at least so many, in at most this share of the volume; and further ones of 0.5–1.5 nm.
 FEWEST, MOST_VOLUME, N_SMALL = 12, 0.25, 10
