@@ -136,6 +136,7 @@ if TYPE_CHECKING:
     from aptstream.report.noise import noise_density as noise_density
     from aptstream.report.phases import phase_figures as phase_figures
     from aptstream.report.check import write_check as write_check
+    from aptstream.report.phases import phase_figures as phase_figures
     from aptstream.report.pole import pole_figures as pole_figures
     from aptstream.report.roc import image_probabilities as image_probabilities
     from aptstream.report.sdm_pictures import sdm_examples as sdm_examples
@@ -271,6 +272,7 @@ _ROOMS = {
     "report.sdm_pictures": ("sdm_examples", "voxel_sdm"),
     "report.specimen": ("lattice_slice", "specimen_figure"),
     "report.check": ("write_check",),
+    "report.phases": ("phase_figures",),
     "report.spectrum": ("spectrum_figure",),
     "report.zones": ("cube_zones", "vote_zones"),
     "scan": ("ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"),

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from aptstream.cli_parts import in_a_folder, stderr, stdout, verb
-from aptstream.cli_phases import store_of
 from aptstream.display import StageDisplay, show_facts, write_json
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ def compare(
     from aptstream.grid.files import open_grid
     from aptstream.peers.opinions import Wanted, second_opinions
     from aptstream.report.peers import opinions_as_json, write_opinions
+    from aptstream.runresult import store_of
     from aptstream.scan import open_scan
 
     grid, scan = open_grid(result), open_scan(result / "scan.zarr")

@@ -13,10 +13,8 @@ from aptstream.cli_parts import in_a_folder, stderr, stdout, verb
 from aptstream.display import StageDisplay, write_json
 
 if TYPE_CHECKING:
-    from aptstream.cloud.store import PointStore
     from aptstream.phases.sites import Sites
     from aptstream.phases.species import Pair, Phases
-    from aptstream.scan import ScanStore
 
 
 def add_phase_verbs(app: typer.Typer) -> None:
@@ -57,6 +55,7 @@ def phases(
     from aptstream.phases.species import Look, OrderFrame, phase_sdms
     from aptstream.report.phase_tables import phases_as_json, write_phase_tables
     from aptstream.report.phases import phase_figures
+    from aptstream.runresult import store_of
     from aptstream.scan import open_scan
 
     grid, scan = open_grid(result), open_scan(result / "scan.zarr")
@@ -81,29 +80,6 @@ def phases(
     if json_to is None or str(json_to) != "-":
         show_phases(found, sites)
         stdout.print(f"tables and figures: {escape(str(folder))}", highlight=False, soft_wrap=True)
-
-
-def store_of(result: Path, scan: ScanStore) -> PointStore:
-    """Open the ions that a run scanned: the aligned ones where it aligned them.
-
-    Raises
-    ------
-    StoreError
-        If neither store is the one that was scanned.
-    """
-    from aptstream.cloud import open_store
-    from aptstream.errors import StoreError
-
-    stores = [result / name for name in ("aligned.zarr", "points.zarr") if (result / name).exists()]
-    for path in stores:
-        store = open_store(path)
-        if store.attrs["content_digest"] == scan.attrs["store_digest"]:
-            return store
-    found = ", ".join(path.name for path in stores) or "no store of ions"
-    raise StoreError(
-        f"The scan in {result} was made from ions that are not there: found {found}. Expected the output folder of "
-        f"aptstream run as it was written: run again."
-    )
 
 
 def pairs_of(text: str | None) -> tuple[Pair, ...]:

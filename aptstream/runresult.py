@@ -75,26 +75,51 @@ def open_result(path: str | PathLike[str], model: Model | None = None) -> RunRes
                 f"aptstream run or demo."
             )
     scan, grid = open_scan(folder / "scan.zarr"), open_grid(folder / "grid.zarr")
-    there = [open_store(folder / name) for name in ("aligned.zarr", "points.zarr") if (folder / name).is_dir()]
-    scanned = [store for store in there if store.attrs["content_digest"] == scan.attrs["store_digest"]]
-    if not scanned:
-        raise StoreError(
-            f"The ions that were scanned are not in {folder}: expected them as points.zarr or aligned.zarr. Give the "
-            f"output folder of aptstream run, with all that it wrote."
-        )
+    store = store_of(folder, scan)
     if not scan.planes.visible:
         raise PlanError(
             f"No lattice planes are visible in {folder}: nothing was judged, so there is nothing to check. The report "
             f"says what to look at."
         )
-    counts = scanned[0].species_counts()
+    counts = store.species_counts()
     for role, names in (("host", scan.roles.host), ("solute", scan.roles.solute)):
         if not sum(counts.get(name, 0) for name in names):
             raise RangingError(
                 f"The specimen holds no ion of its {role} {', '.join(names)}: no order can be judged. Run again with "
                 f"another --{role}."
             )
-    return RunResult(folder, scanned[0], scan, grid, _model_of(scan, model).looking_for(scan.crystal))
+    return RunResult(folder, store, scan, grid, _model_of(scan, model).looking_for(scan.crystal))
+
+
+def store_of(result: Path, scan: ScanStore) -> PointStore:
+    """Open the ions that a run scanned: the aligned ones where it aligned them.
+
+    Parameters
+    ----------
+    result : Path
+        Output folder of a run.
+    scan : ScanStore
+        Its scan.
+
+    Returns
+    -------
+    PointStore
+
+    Raises
+    ------
+    StoreError
+        If neither store is the one that was scanned.
+    """
+    stores = [result / name for name in ("aligned.zarr", "points.zarr") if (result / name).exists()]
+    for path in stores:
+        store = open_store(path)
+        if store.attrs["content_digest"] == scan.attrs["store_digest"]:
+            return store
+    found = ", ".join(path.name for path in stores) or "no store of ions"
+    raise StoreError(
+        f"The scan in {result} was made from ions that are not there: found {found}. Expected the output folder of "
+        f"aptstream run as it was written: run again."
+    )
 
 
 def _model_of(scan: ScanStore, model: Model | None) -> Model:

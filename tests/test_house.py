@@ -19,11 +19,10 @@ ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "
 EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
 TOP = {"cluster", "display", "drawings", "gallery", "inspection", "orientation", "verification", "workflow", "cli"}
 CLI = ("cluster", "compare", "figure", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
+TOP = {"checking", "cluster", "display", "inspection", "orientation", "runresult", "verification", "workflow", "cli"}
+CLI = ("check", "cluster", "compare", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
 TOP |= {f"cli_{name}" for name in CLI}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "skimage", "ai_edge_litert"]
-TOP = {"checking", "cluster", "display", "inspection", "orientation", "runresult", "verification", "workflow", "cli"}
-TOP |= {f"cli_{name}" for name in ("check", "cluster", "model", "parts", "pole", "ranges", "scan", "simulate", "store")}
-HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]
 GATES = {
     "_sdm": "sdm/kernel.py",

@@ -118,8 +118,8 @@ def false_finds(control: str, volume_nm3: Floats, *, n_voxels: int, n_judged: in
     Examples
     --------
     >>> found = false_finds("shuffled", np.array([2.0, 4.0]), n_voxels=100_000, n_judged=50_000)
-    >>> found.number.value, round(found.number.high, 2), found.volume.value
-    (1.0, 3.61, 6e-05)
+    >>> found.number.value, round(found.number.high, 2), round(100 * found.volume.value, 4)
+    (1.0, 3.61, 0.006)
     """
     n_voxels = max(n_voxels, 1)
     number = poisson_count(len(volume_nm3), n_judged / n_voxels)
