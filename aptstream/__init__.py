@@ -127,6 +127,7 @@ if TYPE_CHECKING:
     from aptstream.regions import Cylinder as Cylinder
     from aptstream.regions import OrientedBox as OrientedBox
     from aptstream.regions import Sphere as Sphere
+    from aptstream.report.check import write_check as write_check
     from aptstream.report.history import loss_by_depth as loss_by_depth
     from aptstream.report.history import training_history as training_history
     from aptstream.report.inside import inside_network as inside_network
@@ -134,8 +135,6 @@ if TYPE_CHECKING:
     from aptstream.report.network import layers_of as layers_of
     from aptstream.report.network import network_figure as network_figure
     from aptstream.report.noise import noise_density as noise_density
-    from aptstream.report.phases import phase_figures as phase_figures
-    from aptstream.report.check import write_check as write_check
     from aptstream.report.phases import phase_figures as phase_figures
     from aptstream.report.pole import pole_figures as pole_figures
     from aptstream.report.roc import image_probabilities as image_probabilities
@@ -263,6 +262,7 @@ _ROOMS = {
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("PoleStory", "Summary", "pole_figures", "report"),
     "report.phases": ("phase_figures",),
+    "report.check": ("write_check",),
     "report.history": ("loss_by_depth", "training_history"),
     "report.inside": ("inside_network",),
     "report.making": ("dictionary_making",),
@@ -271,8 +271,6 @@ _ROOMS = {
     "report.roc": ("image_probabilities",),
     "report.sdm_pictures": ("sdm_examples", "voxel_sdm"),
     "report.specimen": ("lattice_slice", "specimen_figure"),
-    "report.check": ("write_check",),
-    "report.phases": ("phase_figures",),
     "report.spectrum": ("spectrum_figure",),
     "report.zones": ("cube_zones", "vote_zones"),
     "scan": ("ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"),

@@ -48,7 +48,7 @@ class Sources:
     @cached_property
     def store(self) -> PointStore:
         """The ions: of a point store, or those that a run scanned."""
-        from aptstream.cli_phases import store_of
+        from aptstream.runresult import store_of
 
         if kind_of(self.paths[0]) == POINTS:
             return open_store(self.paths[0])

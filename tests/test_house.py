@@ -17,10 +17,22 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 #: Ions flow this way: a room imports from itself and from those before it.
 ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "phases", "peers", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
-TOP = {"cluster", "display", "drawings", "gallery", "inspection", "orientation", "verification", "workflow", "cli"}
-CLI = ("cluster", "compare", "figure", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
-TOP = {"checking", "cluster", "display", "inspection", "orientation", "runresult", "verification", "workflow", "cli"}
-CLI = ("check", "cluster", "compare", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
+TOP = {"checking", "cluster", "display", "drawings", "gallery", "inspection", "orientation", "runresult"}
+TOP |= {"verification", "workflow", "cli"}
+CLI = (
+    "check",
+    "cluster",
+    "compare",
+    "figure",
+    "model",
+    "parts",
+    "phases",
+    "pole",
+    "ranges",
+    "scan",
+    "simulate",
+    "store",
+)
 TOP |= {f"cli_{name}" for name in CLI}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "skimage", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]
