@@ -19,8 +19,10 @@ from aptstream.cli_compare import add_compare_verbs
 from aptstream.cli_figure import add_figure_verb
 from aptstream.cli_model import add_verbs, model_app
 from aptstream.cli_parts import (
+    PLANES,
     CutAt,
     Host,
+    JsonTo,
     LatticeParameter,
     ModelName,
     NeighboursOf,
@@ -36,6 +38,7 @@ from aptstream.cli_parts import (
     roles_of,
     stderr,
     stdout,
+    tell,
     verb,
 )
 from aptstream.cli_phases import add_phase_verbs
@@ -44,10 +47,13 @@ from aptstream.cli_ranges import add_range_verbs
 from aptstream.cli_scan import add_scan_verbs
 from aptstream.cli_simulate import simulate
 from aptstream.cli_store import StoreName, add_store_verbs, kept_or_sent
-from aptstream.display import StageDisplay, say_decisions, show_evaluation, show_facts, show_summary, write_json
+from aptstream.display import StageDisplay, say_decisions, show_evaluation, show_summary
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-export_app = typer.Typer(no_args_is_help=True, help="Write a result in a form that other programs read.")
+_EXPORT = """Write a result in a form that other programs read.
+
+Example: `aptstream export particles R5096 --to particles.parquet`"""
+export_app = typer.Typer(no_args_is_help=True, help=_EXPORT)
 app.add_typer(export_app, name="export")
 app.add_typer(model_app, name="model")
 add_verbs(app)
@@ -62,15 +68,14 @@ add_store_verbs(app, export_app)
 
 
 Ranges = Annotated[Path, typer.Option("--ranges", help="Range file (.rrng, .rng, .env).")]
-JsonTo = Annotated[
-    Path | None,
-    typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=in_a_folder),
-]
 
 
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False) -> None:
-    """Find coherent ordered nanoparticles in atom probe tomography data."""
+    """Find coherent ordered nanoparticles in atom probe tomography data.
+
+    Example: `aptstream demo`, or `aptstream run --help` for data of your own
+    """
     if version:
         stdout.print(__version__, highlight=False)
         raise typer.Exit
@@ -125,8 +130,8 @@ def run(
         bool | None,
         typer.Option(
             "--align/--no-align",
-            help="Find the planes of the crystal, turn them normal to z, and scan where they are seen. Default: where "
-            "a crystal is given with --structure, --a or --pole, and its planes do not stand normal to z already.",
+            help="Turn planes normal to z. Default: if they are not.",
+            rich_help_panel=PLANES,
         ),
     ] = None,
     normal: Normal = None,
@@ -142,7 +147,7 @@ def run(
     insecure: Insecure = False,
     json_to: JsonTo = None,
 ) -> None:
-    """Find ordered particles in a file of ions, and write a report. What was stopped goes on with the same command.
+    """Find ordered particles in a file of ions, and write a report.
 
     Example: `aptstream run R5096.pos --ranges R5096.rrng --host Al --solute Li,Mg --out R5096`
     """
@@ -176,8 +181,11 @@ def ingest(
         int | None,
         typer.Option("--workers", min=0, help="Worker processes; 0 = none. Default: none below 256 MB, or one a core."),
     ] = None,
+    json_to: JsonTo = None,
 ) -> None:
-    """Read, range and sort ions into a point store; the same command goes on with one that was stopped.
+    """Read, range and sort ions into a point store.
+
+    The same command goes on with what was stopped.
 
     Example: `aptstream ingest R5096.pos --ranges R5096.rrng --out R5096.zarr`
     """
@@ -190,7 +198,7 @@ def ingest(
         bad: Literal["refuse", "skip"] = "skip" if skip_bad else "refuse"
         with kept_or_sent(out, stages) as folder:
             make_store(file, ranges=ranges, out=folder, on_bad=bad, client=client, progress=stages)
-    show_facts(stdout, facts(out))
+    tell(facts(out), json_to)
 
 
 @app.command()
@@ -237,10 +245,8 @@ def info(
 
     if digest:
         print(content_sha256(path))
-    elif json_to is not None:
-        write_json(facts(path), json_to)
     else:
-        show_facts(stdout, facts(path))
+        tell(facts(path), json_to)
 
 
 @export_app.command("particles")
@@ -249,7 +255,7 @@ def export_particles(
     path: Annotated[Path, typer.Argument(help="Output folder of a run, or its particles.csv.")],
     to: Annotated[Path, typer.Option(help="File to write (.csv, .parquet, .h5).", callback=in_a_folder)],
 ) -> None:
-    """Write the particle table for other programs: one column a measure, named with its unit.
+    """Write the particle table: one column a measure, named with its unit.
 
     Example: `aptstream export particles R5096 --to particles.parquet`
     """
@@ -265,7 +271,9 @@ def export_grid(
     path: Annotated[Path, typer.Argument(help="Output folder of a run, or its grid.zarr.")],
     to: Annotated[Path, typer.Option(help="File to write (.npz).", callback=in_a_folder)],
 ) -> None:
-    """Write the 1 nm grid as `.npz`: order, total, count, labels [ix, iy, iz], origin_nm, voxel_nm.
+    """Write the 1 nm grid as NumPy arrays.
+
+    They are order, total, count, labels [ix, iy, iz], origin_nm, voxel_nm.
 
     Example: `aptstream export grid R5096 --to grid.npz`
     """
@@ -303,8 +311,7 @@ def evaluate(
             raise typer.BadParameter("a training library holds its own truth: leave --truth out", param_hint="--truth")
         from aptstream.model.modelfile import load_model
 
-        scores = library_scores(path, load_model(model))
-        write_json(scores, json_to) if json_to is not None else show_facts(stdout, scores)
+        tell(library_scores(path, load_model(model)), json_to)
         return
     show_evaluation(stdout, evaluation_of(path, truth, seed), json_to)
 

@@ -26,19 +26,18 @@ Workers = Annotated[
 SchedulerAt = Annotated[
     str | None,
     typer.Option(
-        "--scheduler", help="Dask scheduler that runs already, such as tls://10.0.0.7:8786.", rich_help_panel=_GROUP
+        "--scheduler",
+        help="Of Dask, at tls://…, with --tls-ca, --tls-cert, --tls-key.",
+        rich_help_panel=_GROUP,
     ),
 ]
-TlsCa = Annotated[
-    Path | None, typer.Option("--tls-ca", help="Certificate of the authority (PEM).", rich_help_panel=_GROUP)
-]
-TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="Own certificate (PEM).", rich_help_panel=_GROUP)]
-TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).", rich_help_panel=_GROUP)]
+# Not listed by --help, which is to fit a screen: they belong to --scheduler, whose help and docs/cluster.md name them.
+TlsCa = Annotated[Path | None, typer.Option("--tls-ca", help="Certificate of the authority (PEM).", hidden=True)]
+TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="Own certificate (PEM).", hidden=True)]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).", hidden=True)]
 Insecure = Annotated[
     bool,
-    typer.Option(
-        "--insecure", help="Allow a scheduler elsewhere without TLS: only on a trusted network.", rich_help_panel=_GROUP
-    ),
+    typer.Option("--insecure", help="Allow a scheduler without TLS: only on a trusted network.", hidden=True),
 ]
 
 

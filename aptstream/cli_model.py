@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from aptstream.cli_parts import Seed, facts, stderr, stdout, verb
-from aptstream.display import StageDisplay, show_facts
+from aptstream.cli_parts import JsonTo, Seed, facts, stderr, stdout, tell, verb
+from aptstream.display import StageDisplay, write_json
 
-model_app = typer.Typer(no_args_is_help=True, help="Show the models that come with aptstream, or a file of your own.")
+_MODEL = """Show the models that come with aptstream, or a file of your own.
+
+Example: `aptstream model show order`"""
+model_app = typer.Typer(no_args_is_help=True, help=_MODEL)
 
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads to work with.")]
 
@@ -29,6 +32,7 @@ def dictionary(
     images: Annotated[int | None, typer.Option(min=10, help="Pictures of the preset li2021.")] = None,
     seed: Seed = 1,
     threads: Threads = 1,
+    json_to: JsonTo = None,
 ) -> None:
     """Make a training library: labelled images of simulated cubes.
 
@@ -49,7 +53,7 @@ def dictionary(
             stages.begin("dictionary")
             n = specimens or N_SPECIMENS
             make_order_library(out, n_specimens=n, seed=seed, threads=threads, progress=stages)
-        show_facts(stdout, facts(out))
+        tell(facts(out), json_to)
         return
     recipe = get_preset(preset)
     published = recipe.library == "li2021"
@@ -60,7 +64,7 @@ def dictionary(
     with StageDisplay(stderr) as stages:
         stages.begin("dictionary")
         make_library(recipe, out, seed=seed, size=size, threads=threads, progress=stages)
-    show_facts(stdout, facts(out))
+    tell(facts(out), json_to)
 
 
 @verb
@@ -73,8 +77,11 @@ def train(
     patience: Annotated[int, typer.Option(min=0, help="Stop after so many epochs without gain; 0 = never.")] = 0,
     split: Annotated[str | None, typer.Option(help="Keep together: specimen or image. Default: the preset's.")] = None,
     threads: Threads = 1,
+    json_to: JsonTo = None,
 ) -> None:
-    """Train the networks of a preset. Needs TensorFlow: `pip install 'aptstream[train]'`.
+    """Train the networks of a preset.
+
+    Needs TensorFlow: `pip install 'aptstream[train]'`.
 
     Example: `aptstream train dictionary.zarr --seed 1 --out cubes.aptmodel`
     """
@@ -94,32 +101,40 @@ def train(
         )
     with StageDisplay(stderr) as stages:
 
-        def tell(stage: str, done: int, total: int, unit: str) -> None:
+        def told(stage: str, done: int, total: int, unit: str) -> None:
             stages(stage, done, total, unit)
             stderr.print(f"epoch {done} of {total}  {stage}", highlight=False, markup=False)
 
         stages.begin("train")
         if preset in REFINERS:
-            model = train_order_model(preset, library, seed=seed, threads=threads, progress=tell)
+            model = train_order_model(preset, library, seed=seed, threads=threads, progress=told)
         else:
-            model = fit(get_preset(preset), library, seed=seed, options=options, progress=tell)
+            model = fit(get_preset(preset), library, seed=seed, options=options, progress=told)
     save_model(out, model)
-    show_facts(stdout, facts(out))
+    tell(facts(out), json_to)
 
 
 @model_app.command("list")
 @verb
-def model_list() -> None:
-    """Name the models that come with aptstream."""
+def model_list(json_to: JsonTo = None) -> None:
+    """Name the models that come with aptstream.
+
+    Example: `aptstream model list`
+    """
     from aptstream.model.modelfile import shipped_models
 
+    if json_to is not None:
+        write_json({"models": list(shipped_models())}, json_to)
+        return
     for name in shipped_models():
         stdout.print(name, highlight=False, markup=False)
 
 
 @model_app.command("show")
 @verb
-def model_show(model: Annotated[str, typer.Argument(help="Name, or path of an .aptmodel file.")]) -> None:
+def model_show(
+    model: Annotated[str, typer.Argument(help="Name, or path of an .aptmodel file.")], json_to: JsonTo = None
+) -> None:
     """Say what a model looks for, how it was made and what it scored.
 
     Example: `aptstream model show cubes`
@@ -127,4 +142,4 @@ def model_show(model: Annotated[str, typer.Argument(help="Name, or path of an .a
     from aptstream.inspection import describe_model
     from aptstream.model.modelfile import load_model
 
-    show_facts(stdout, describe_model(load_model(model)))
+    tell(describe_model(load_model(model)), json_to)

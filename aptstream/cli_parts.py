@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from aptstream.display import show_facts, write_json
 from aptstream.errors import AptstreamError
 
 if TYPE_CHECKING:
@@ -25,24 +26,32 @@ stderr, stdout = Console(stderr=True), Console()
 Arguments = ParamSpec("Arguments")
 
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
+#: The panel of a verb's help that holds what is said of the crystal.
+PLANES = "Crystal and planes"
+
 Structure = Annotated[
-    str | None, typer.Option("--structure", help="Ordered structure, such as L12. Default: the model's.")
+    str | None,
+    typer.Option("--structure", help="Such as L12. Default: the model's.", rich_help_panel=PLANES),
 ]
-LatticeParameter = Annotated[float | None, typer.Option("--a", help="Lattice parameter in nm. Default: the model's.")]
-Pole = Annotated[str | None, typer.Option("--pole", help="Pole along z, such as 0,0,1. Default: the model's.")]
+LatticeParameter = Annotated[
+    float | None, typer.Option("--a", help="Lattice parameter in nm. Default: the model's.", rich_help_panel=PLANES)
+]
+Pole = Annotated[
+    str | None, typer.Option("--pole", help="Along z, such as 0,0,1. Default: the model's.", rich_help_panel=PLANES)
+]
 Host = Annotated[str | None, typer.Option("--host", help="Species of the matrix, such as Al. Default: guessed.")]
 Solute = Annotated[
-    str | None, typer.Option("--solute", help="Species that order, such as Li,Mg: they count as one. Default: guessed.")
+    str | None, typer.Option("--solute", help="Species that order, such as Li,Mg (as one). Default: guessed.")
 ]
-ModelName = Annotated[str, typer.Option("--model", help="Name of a shipped model, or path of an .aptmodel file.")]
+ModelName = Annotated[
+    str, typer.Option("--model", help="order, cubes, joint, or an .aptmodel file. Default: order.", show_default=False)
+]
 RuntimeName = Annotated[
-    str | None,
-    typer.Option("--runtime", help="What networks run on: litert or tensorflow. Default: tensorflow where a GPU is."),
+    str | None, typer.Option("--runtime", help="For networks: litert or tensorflow. Default: by the machine.")
 ]
 CutAt = Annotated[str | None, typer.Option("--cut", help="Fixed cut: 62/64 of the votes, or 0.5 of the order.")]
 NeighboursOf = Annotated[
-    int,
-    typer.Option("--neighbours", help="With --cut: voxels connected across faces (6), edges (18) or corners (26)."),
+    int, typer.Option("--neighbours", help="With --cut: faces (6), edges (18) or corners (26).", show_default=False)
 ]
 
 
@@ -85,6 +94,17 @@ def in_a_folder(path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"{path}: there is no folder {path.parent}. Make it first, or give another name.")
     return path
+
+
+JsonTo = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=in_a_folder),
+]
+
+
+def tell(result: dict[str, Any], json_to: Path | None) -> None:
+    """Show what a verb found as a table, or write it as JSON and show nothing."""
+    write_json(result, json_to) if json_to is not None else show_facts(stdout, result)
 
 
 def _say_notes(error: BaseException) -> None:

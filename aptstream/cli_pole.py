@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from aptstream.cli_cluster import Workers, workers_for
-from aptstream.cli_parts import in_a_folder, pole_of, stderr, stdout, verb
+from aptstream.cli_parts import PLANES, JsonTo, pole_of, stderr, tell, verb
 from aptstream.cli_store import StoreName
-from aptstream.display import StageDisplay, show_facts, write_json
+from aptstream.display import StageDisplay
 
 if TYPE_CHECKING:
     from aptstream.crystal import Crystal
@@ -24,10 +24,14 @@ Normal = Annotated[
     str | None,
     typer.Option(
         "--normal",
-        help="Take the planes whose normal lies within 5° of this direction in the reconstruction, such as 0.1,0.2,1.",
+        help="Planes within 5° of a normal, such as 0,0.2,1.",
+        rich_help_panel=PLANES,
     ),
 ]
-AcceptCandidate = Annotated[bool, typer.Option("--accept-candidate", help="Go on with planes that are not confirmed.")]
+AcceptCandidate = Annotated[
+    bool,
+    typer.Option("--accept-candidate", help="Go on with planes that are not confirmed.", rich_help_panel=PLANES),
+]
 
 
 def add_pole_verbs(app: typer.Typer) -> None:
@@ -52,12 +56,11 @@ def pole(
     ] = "pole",
     figures: Annotated[Path | None, typer.Option(help="Folder for figures; made where it is not there.")] = None,
     workers: Workers = None,
-    json_to: Annotated[
-        Path | None,
-        typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=in_a_folder),
-    ] = None,
+    json_to: JsonTo = None,
 ) -> None:
-    """Find the lattice planes of a reconstruction and name them; turn and flatten them with --out.
+    """Find the lattice planes of a reconstruction and name them.
+
+    With --out they are turned normal to z and flattened too.
 
     Example: `aptstream pole R5096.zarr --crystal FCC --a 0.405 --out R5096-flat.zarr --figures R5096-poles`
     """
@@ -91,10 +94,7 @@ def pole(
             figures.mkdir(parents=True, exist_ok=True)
             pole_figures(story, figures)
         stages.finish()
-    if json_to is not None:
-        write_json(search_facts(search), json_to)
-    else:
-        show_facts(stdout, search_words(search))
+    tell(search_words(search) if json_to is None else search_facts(search), json_to)
 
 
 def crystal_of(structure: str | None, a_nm: float | None, pole: str | None) -> Crystal | None:

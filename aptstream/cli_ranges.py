@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aptstream.cli_parts import stderr, stdout, verb
-from aptstream.display import StageDisplay, show_facts, show_ranges
+from aptstream.cli_parts import JsonTo, stderr, stdout, tell, verb
+from aptstream.display import StageDisplay, show_ranges, write_json
 
 if TYPE_CHECKING:
     from aptstream.cloud.spectrum import MassSpectrum
@@ -26,6 +27,7 @@ def add_range_verbs(app: typer.Typer) -> None:
 def ranges(
     file: Annotated[Path, typer.Argument(help="Range file (.rrng, .rng, .env).")],
     to: Annotated[Path | None, typer.Option(help="Write the ranges as RRNG to this file (.rrng).")] = None,
+    json_to: JsonTo = None,
 ) -> None:
     """Check a range file and show its ranges; what is wrong is named by its line.
 
@@ -36,12 +38,16 @@ def ranges(
     if to is not None and to.suffix.lower() != ".rrng":
         raise typer.BadParameter(f"found {to.name}, expected a name that ends in .rrng", param_hint="--to")
     table = read_ranges(file)
-    show_ranges(stdout, table)
-    n_species = len(table.species) - 1
-    low, high = table.bounds_da[0, 0], table.bounds_da[-1, 1]
-    stdout.print(
-        f"{len(table.ranges)} ranges of {n_species} ions from {low:g} to {high:g} Da, without overlap", highlight=False
-    )
+    if json_to is not None:
+        write_json({"ions": list(table.species[1:]), "ranges": [asdict(r) for r in table.ranges]}, json_to)
+    else:
+        show_ranges(stdout, table)
+        n_species = len(table.species) - 1
+        low, high = table.bounds_da[0, 0], table.bounds_da[-1, 1]
+        stdout.print(
+            f"{len(table.ranges)} ranges of {n_species} ions from {low:g} to {high:g} Da, without overlap",
+            highlight=False,
+        )
     unknown = [ion for ion, atoms in table.atoms.items() if not atoms]
     if unknown:
         stderr.print(
@@ -58,8 +64,9 @@ def spectrum(
     path: Annotated[Path, typer.Argument(help="Point store, or the output folder of a run.")],
     to: Annotated[Path | None, typer.Option(help="Figure (.png, .pdf, .svg) or table (.csv) to write.")] = None,
     bin_da: Annotated[float, typer.Option("--bin-da", help="Width of the bins in Da.")] = 0.01,
+    json_to: JsonTo = None,
 ) -> None:
-    """Draw the mass spectrum with its ranges, and name the largest peaks that no range holds.
+    """Draw the mass spectrum, and name the largest peaks that no range holds.
 
     Example: `aptstream spectrum R5096.zarr --to spectrum.png`
     """
@@ -78,7 +85,7 @@ def spectrum(
     facts = {"ions read": str(ions), "unranged": f"{ions.n_unranged / store.n_ions:.2%}"}
     peaks = [str(peak) for peak in unranged_peaks(counted)[:5]]
     facts |= {f"unranged peak {i}": peak for i, peak in enumerate(peaks, start=1)} or {"unranged peaks": "none"}
-    show_facts(stdout, facts)
+    tell(facts, json_to)
     if to is not None:
         _write(counted, to)
         stderr.print(f"wrote {to}", highlight=False, markup=False)

@@ -20,6 +20,7 @@ from aptstream.cli_cluster import (
 )
 from aptstream.cli_parts import (
     Host,
+    JsonTo,
     LatticeParameter,
     ModelName,
     Pole,
@@ -31,10 +32,11 @@ from aptstream.cli_parts import (
     roles_of,
     stderr,
     stdout,
+    tell,
     verb,
 )
 from aptstream.cli_store import StoreName
-from aptstream.display import StageDisplay, say_decisions, show_facts
+from aptstream.display import StageDisplay, say_decisions, write_json
 
 if TYPE_CHECKING:
     from aptstream.cloud.store import PointStore
@@ -65,8 +67,11 @@ def scan(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     insecure: Insecure = False,
+    json_to: JsonTo = None,
 ) -> None:
-    """Judge all overlapping cubes of a point store. What was stopped goes on with the same command.
+    """Judge all overlapping cubes of a point store.
+
+    The same command goes on with what was stopped.
 
     Example: `aptstream scan R5096.zarr --host Al --solute Li,Mg --out R5096-scan.zarr`
     """
@@ -91,13 +96,13 @@ def scan(
                 n_workers, limit = n_threads(client), worker_memory(client)
                 plan = plan_scan(points, judges, roles, n_workers=n_workers, worker_bytes=limit)
                 stages.finish()
-                show_facts(stdout, plan_facts(plan, points, n_workers, limit))
+                tell(plan_facts(plan, points, n_workers, limit), json_to)
                 return
             if fresh:
                 discard_scan(out)
             stages.begin("scan")
             run_scan(points, judges, roles, out=out, client=client, progress=stages)
-    show_facts(stdout, facts(out))
+    tell(facts(out), json_to)
 
 
 def repair(
@@ -110,6 +115,7 @@ def repair(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     insecure: Insecure = False,
+    json_to: JsonTo = None,
 ) -> None:
     """Find what is damaged of a scan, and do that again and nothing else.
 
@@ -124,6 +130,9 @@ def repair(
         with workers_for(stages, workers, elsewhere) as client:
             stages.begin("repair")
             n_again = repair_scan(scan_path, points, judges, client=client, progress=stages)
+    if json_to is not None:
+        write_json({"tasks_done_again": n_again}, json_to)
+        return
     stdout.print(f"{n_again} tasks were damaged and done again." if n_again else "Nothing is damaged.", highlight=False)
 
 

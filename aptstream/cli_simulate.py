@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from aptstream.cli_parts import pole_of
-from aptstream.display import StageDisplay, show_facts
+from aptstream.cli_parts import JsonTo, pole_of, tell
+from aptstream.display import StageDisplay
 from aptstream.errors import PlanError
 
 if TYPE_CHECKING:
@@ -23,20 +23,39 @@ _SHAPES = {"sphere": (1.0, 1.0, 1.0), "needle": (1.0, 1.0, 3.0), "lens": (1.0, 1
 
 def simulate(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")] = 1,
-    size_nm: Annotated[tuple[float, float, float], typer.Option(help="Size of the specimen in nm.")] = (30, 30, 40),
-    volume_fraction: Annotated[float, typer.Option(min=0, max=0.5, help="Of the particles.")] = 0.08,
-    mean_radius_nm: Annotated[float, typer.Option(min=0.5, max=6, help="Of the particles, in nm.")] = 2.5,
-    shape: Annotated[str, typer.Option(help="Of the particles: sphere, needle, lens or plate.")] = "sphere",
-    kind: Annotated[str, typer.Option(help="ordered, clusters, no-contrast or weak.")] = "ordered",
-    order: Annotated[float, typer.Option(min=0, max=1, help="Long-range order parameter of the particles.")] = 1.0,
-    level: Annotated[str, typer.Option(help="Blur and efficiency: good or hard.")] = "good",
-    alloy: Annotated[str, typer.Option(help="Al-Li-Mg, Ni-Al, Fe-Al, Ti-Al or Cu-Au.")] = "Al-Li-Mg",
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of all randomness. Default: 1.", show_default=False)
+    ] = 1,
+    size_nm: Annotated[
+        tuple[float, float, float], typer.Option(help="Of the specimen in nm. Default: 30 30 40.", show_default=False)
+    ] = (30, 30, 40),
+    volume_fraction: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Of the particles. Default: 0.08.", show_default=False)
+    ] = 0.08,
+    mean_radius_nm: Annotated[
+        float, typer.Option(min=0.5, max=6, help="Of the particles, in nm. Default: 2.5.", show_default=False)
+    ] = 2.5,
+    shape: Annotated[
+        str, typer.Option(help="sphere (the default), needle, lens or plate.", show_default=False)
+    ] = "sphere",
+    kind: Annotated[
+        str, typer.Option(help="ordered (the default), clusters, no-contrast, weak.", show_default=False)
+    ] = "ordered",
+    order: Annotated[
+        float, typer.Option(min=0, max=1, help="Order parameter of the particles. Default: 1.", show_default=False)
+    ] = 1.0,
+    level: Annotated[
+        str, typer.Option(help="Blur and efficiency: good (the default) or hard.", show_default=False)
+    ] = "good",
+    alloy: Annotated[
+        str, typer.Option(help="Al-Li-Mg (the default), Ni-Al, Fe-Al, Ti-Al or Cu-Au.", show_default=False)
+    ] = "Al-Li-Mg",
     structure: Annotated[str | None, typer.Option(help="Ordered structure. Default: that of the alloy.")] = None,
     a_nm: Annotated[float | None, typer.Option(help="Lattice parameter of the matrix in nm.")] = None,
     pole: Annotated[str | None, typer.Option(help="Planes normal to z, such as 0,1,1 or 1,1,-2,0.")] = None,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Draw species anew: no order, no particles.")] = False,
-    ions: Annotated[str, typer.Option(help="Format of the ions: pos or epos.")] = "pos",
+    ions: Annotated[str, typer.Option(help="Format: pos (the default) or epos.", show_default=False)] = "pos",
+    json_to: JsonTo = None,
 ) -> None:
     """Simulate a specimen and write its ions, its `.rrng` and its truth.
 
@@ -95,7 +114,7 @@ def simulate(
         "ordered particles": len(found),
         "files": ", ".join(file.name for file in (files.pos, files.rrng, files.truth, files.voxels)),
     }
-    show_facts(Console(), facts)
+    tell(facts, json_to)
 
 
 def _changed(crystal: Crystal, label: str | None, a_nm: float | None, pole: tuple[int, ...] | None) -> Crystal:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aptstream.cli_parts import facts, in_a_folder, stderr, stdout, verb
-from aptstream.display import StageDisplay, show_facts
+from aptstream.cli_parts import JsonTo, facts, in_a_folder, stderr, stdout, tell, verb
+from aptstream.display import StageDisplay, write_json
 
 if TYPE_CHECKING:
     from aptstream.cloud.export import Labels
@@ -56,8 +56,11 @@ def kept_or_sent(out: str, stages: StageDisplay) -> Iterator[Path]:
 @verb
 def verify(
     path: Annotated[str, typer.Argument(help="Point store or its URL, scan, grid, or output folder.")],
+    json_to: JsonTo = None,
 ) -> None:
-    """Read a store whole and check it: every chunk, and that every ion lies in its cell and its range.
+    """Read a store whole and check it.
+
+    Every chunk is read, and every ion must lie in its cell and its range.
 
     Example: `aptstream verify R5096.zarr`
     """
@@ -66,6 +69,9 @@ def verify(
     with StageDisplay(stderr) as stages:
         stages.begin("verify")
         kind = check(path, stages)
+    if json_to is not None:
+        write_json({"path": path, "kind": kind, "whole": True}, json_to)
+        return
     stdout.print(f"{path}: {kind} is whole", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -73,8 +79,11 @@ def verify(
 def copy(
     store: StoreName,
     to: Annotated[str, typer.Argument(help="Path or URL of the copy; nothing may stand there.")],
+    json_to: JsonTo = None,
 ) -> None:
-    """Copy a point store to an object store, or from there; what was cut short is no store.
+    """Copy a point store to an object store, or from there.
+
+    What was cut short is no store.
 
     Example: `aptstream copy R5096.zarr s3://bucket/R5096.zarr`
     """
@@ -84,7 +93,7 @@ def copy(
     with StageDisplay(stderr) as stages:
         stages.begin("copy")
         publish(open_store(store), to, progress=stages)
-    show_facts(stdout, facts(to))
+    tell(facts(to), json_to)
 
 
 @verb
