@@ -33,6 +33,10 @@ CLI = (
     "simulate",
     "store",
 )
+ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "report"]
+EVERYWHERE = {"errors", "points", "regions", "progress", "showing", "__init__"}
+TOP = {"cluster", "display", "inspection", "orientation", "verification", "workflow", "cli"}
+CLI = ("cluster", "compare", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
 TOP |= {f"cli_{name}" for name in CLI}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "skimage", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]

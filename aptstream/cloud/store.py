@@ -26,6 +26,7 @@ from aptstream.io.ions import COLUMNS
 from aptstream.points import PointCloud, RangeTable
 from aptstream.progress import Progress, silent
 from aptstream.regions import Box, Region, Triple
+from aptstream.showing import show_store
 
 if TYPE_CHECKING:
     from aptstream.cloud.lazy import LazyIons
@@ -152,6 +153,8 @@ class PointStore:
     def __repr__(self) -> str:
         x, y, z = self.shape_cells
         return f"PointStore({str(self._folder)!r}: {self.n_ions} ions, {x} by {y} by {z} nm)"
+
+    _repr_html_ = show_store
 
     @property
     def path(self) -> Path:

@@ -20,6 +20,7 @@ from aptstream.io.digest import content_digest
 from aptstream.io.replace import discard, replacing
 from aptstream.io.seal import load_sealed, sealed
 from aptstream.regions import Triple
+from aptstream.showing import show_grid
 
 FORMAT, FORMAT_VERSION = "aptstream-grid", 1
 ARRAYS = {"order": "float32", "total": "float32", "count": "uint16", "labels": "int32"}
@@ -48,6 +49,7 @@ class GridFile:
     labels: npt.NDArray[np.int32]
     digest: str
     cut: Cut | None = None
+    _repr_html_ = show_grid
 
 
 def save_grid(path: str | PathLike[str], answer: Answer) -> Path:

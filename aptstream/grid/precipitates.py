@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from aptstream.errors import PlanError
 from aptstream.regions import Triple
+from aptstream.showing import show_particles
 
 FloatColumn = npt.NDArray[np.float64]
 
@@ -61,6 +62,8 @@ class Precipitates:
     ions: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     expected_nm3: FloatColumn | None = None
     peak: FloatColumn = field(default_factory=lambda: np.zeros(0))
+
+    _repr_html_ = show_particles
 
     def __len__(self) -> int:
         return len(self.n_voxels)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from aptstream.regions import Triple
 from aptstream.scan.results import ScanStore
+from aptstream.showing import show_votes
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -49,6 +50,7 @@ class VoxelGrid:
     cube_voxels: int
     origin_nm: Triple
     voxel_nm: float = 1.0
+    _repr_html_ = show_votes
 
     @property
     def mean(self) -> npt.NDArray[np.float32]:

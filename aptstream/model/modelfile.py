@@ -1,8 +1,7 @@
 """The model file: everything learned that turns a point store into an order map, and where it came from.
 
-A file is an ``.npz`` archive without pickles: ``description`` (JSON as bytes) and, for every cube edge, a LiteRT
-flatbuffer ``cubes_<edge>nm.tflite`` and the weights ``cubes_<edge>nm.weight_<k>`` it was made from. Sizes are checked
-before anything is read; nothing in it is code that Python would run.
+A file is an ``.npz`` archive without pickles: ``description`` (JSON) and, for every cube edge, ``cubes_<edge>nm.tflite``
+and the weights it was made from. Sizes are checked before anything is read; nothing in it is code that Python would run.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from aptstream.model.refinerfile import parse_refiner, refiner_arrays, refiner_f
 from aptstream.sdm.image import Form, View
 from aptstream.sdm.planes import Planes
 from aptstream.sdm.window import SdmWindow
+from aptstream.showing import show_model
 
 FORMAT, FORMAT_VERSION, SUFFIX = "aptstream-model", 1, ".aptmodel"
 MAX_FILE_BYTES, MAX_MEMBERS = 64 << 20, 512
@@ -100,8 +100,7 @@ class Model:
     scores : dict
         Scores on specimens that training has not seen.
     refiner : Refiner, optional
-        Nets that judge the voxels of the 1 nm grid. Particles are made from their map; without them, of the votes of
-        the smallest cubes.
+        Nets that judge voxels of 1 nm. Particles come from their map; without them, from votes of the smallest cubes.
     path : str
         File it was read from; empty before it is written.
     digest : str
@@ -121,6 +120,7 @@ class Model:
     path: str = ""
     digest: str = ""
     runtime: Runtime | None = None
+    _repr_html_ = show_model
 
     def looking_for(self, crystal: Crystal) -> Model:
         """Return the model for another crystal: along z its windows follow the period of whatever is looked for.

@@ -31,6 +31,7 @@ from aptstream.scan.plan import Cell, ScanPlan
 from aptstream.scan.score import BrickScores
 from aptstream.sdm.darkfield import N_MAPS, OrderField
 from aptstream.sdm.planes import Planes
+from aptstream.showing import show_scan
 
 FORMAT, FORMAT_VERSION = "aptstream-scan", 3
 #: Attributes that say what the numbers mean; the others are history.
@@ -296,6 +297,8 @@ class ScanStore:
             shape = (self.shape[0], N_MAPS, *self.shape[1:])
             arrays[FIELD] = CheckedArray(self.path, FIELD, shape=shape, dtype="float32")
         return arrays
+
+    _repr_html_ = show_scan
 
     def check(self) -> None:
         """Look at the descriptions of all arrays, and for chunks that are missing.
