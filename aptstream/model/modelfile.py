@@ -1,7 +1,7 @@
 """The model file: everything learned that turns a point store into an order map, and where it came from.
 
-A file is an ``.npz`` archive without pickles: ``description`` (JSON) and, for every cube edge, ``cubes_<edge>nm.tflite``
-and the weights it was made from. Sizes are checked before anything is read; nothing in it is code that Python would run.
+A file is an ``.npz`` archive without pickles: ``description`` (JSON) and, for each cube edge, ``cubes_<edge>nm.tflite``
+and the weights it was made from. Sizes are checked before anything is read; nothing in it is code that would run.
 """
 
 from __future__ import annotations
