@@ -39,6 +39,8 @@ ROOMS = {
     "model": "Models",
     "scan": "Scans",
     "grid": "Votes, order and particles",
+    "phases": "Sites and phases",
+    "peers": "Other methods beside it",
     "report": "Report and figures",
     "cluster": "Workers",
     "errors": "Errors",
@@ -67,12 +69,11 @@ def write_reference(_app: object) -> None:
         page.write_text(text, encoding="utf-8")
 
 
-def plain_text(_app: object, _kind: str, name: str, _thing: object, _options: object, lines: list[str]) -> None:
-    """Keep bars as bars, and give every source of a docstring a number of its own on the common page."""
-    mark = name.replace(".", "-").lower()
+def plain_text(_app: object, _kind: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    """Keep bars as bars, and list the sources of a docstring: their numbers would clash on the common page."""
     for number, line in enumerate(lines):
-        text = line if line.lstrip().startswith(">>>") else line.replace("|", r"\|")
-        lines[number] = re.sub(r"\[(\d)\](?=_|\s)", rf"[#{mark}-\1]", re.sub(r"(`[^`]+`)(?=[³²])", r"\1\\", text))
+        text = line if line.lstrip().startswith(">>>") else re.sub(r"\[(\d)\]_", r"[\1]", line.replace("|", r"\|"))
+        lines[number] = re.sub(r"^(\s*)\.\. \[\d\] ", r"\1-  ", re.sub(r"(`[^`]+`)(?=[³²])", r"\1\\", text))
 
 
 def to_pages(_app: object, _name: str, content: list[str]) -> None:

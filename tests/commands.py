@@ -50,3 +50,16 @@ def assert_one_message(result, message):
     assert re.search(message, line), line
     assert line.endswith((".", "?")), line
     assert result.stderr.rstrip().endswith(line), "the message is the last thing said"
+
+
+def understood(command, words):
+    """Hold that a command takes these words: every verb exists, and every option is its own."""
+    words = list(words)
+    while hasattr(command, "commands"):
+        assert words, "a group of verbs needs a verb"
+        if words[0].startswith("-"):
+            break
+        command = command.commands[words.pop(0)]
+    known = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
+    given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+    assert given <= {*known, "--help"}, f"not options of {command.name}: {given - known}"

@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 import typer
-from commands import call, done
+from commands import call, done, understood
 from typer.testing import CliRunner
 
 from aptstream.cli import app
@@ -36,16 +36,6 @@ def help_of(words):
     result = CliRunner().invoke(app, [*words, "--help"], env=width)
     assert result.exit_code == 0, result.output
     return result.stdout
-
-
-def understood(command, words):
-    """Whether a command takes these words: every option is its own."""
-    while hasattr(command, "commands"):
-        assert words, "a group of verbs needs a verb"
-        command = command.commands[words.pop(0)]
-    known = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
-    given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
-    assert given <= {*known, "--help"}, f"not options of {command.name}: {given - known}"
 
 
 @by_verb

@@ -1,0 +1,96 @@
+"""Every command of README and docs runs on a small specimen laid out under the names that they use."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer
+from commands import done, understood
+
+from aptstream.cli import app
+
+HOUSE = Path(__file__).resolve().parents[2]
+PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
+BLOCK = re.compile(r"(?:^ *<!-- not run: (?P<why>[^>]+) -->\n)?^ *```(?P<kind>\w*)\n(?P<text>.*?)^ *```$", re.M | re.S)
+
+
+class Block(NamedTuple):
+    """A fenced block: why it cannot run here, its language, and its text."""
+
+    why: str | None
+    kind: str
+    text: str
+
+
+def blocks(page):
+    """The fenced blocks of a page."""
+    return [Block(*found.groups()) for found in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+
+
+def commands(text):
+    """The words of the aptstream commands of a block, without comments."""
+    lines = (line.strip().removeprefix("$ ") for line in text.splitlines())
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("aptstream ")]
+
+
+by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@by_page
+def test_every_command_exists_with_its_options(page):
+    root = typer.main.get_command(app)
+    text = page.read_text(encoding="utf-8")
+    inline = re.findall(r"(?<!`)`aptstream ([a-z][^`]*)`", text)
+    fenced = [words for block in blocks(page) if block.kind == "" for words in commands(block.text)]
+    for words in [*fenced, *(shlex.split(part) for part in inline)]:
+        understood(root, words)
+
+
+def test_a_command_that_does_not_exist_is_seen():
+    (words,) = commands("  aptstream scan R5096.zarr --fresher  # a word\n")
+    with pytest.raises(AssertionError, match="--fresher"):
+        understood(typer.main.get_command(app), words)
+
+
+@pytest.fixture(scope="session")
+def specimen(tmp_path_factory):
+    """A specimen under the names that the pages use."""
+    folder = tmp_path_factory.mktemp("pages")
+    done("simulate", "--size-nm", 24, 24, 30, "--seed", 2, "--out", folder / "s")
+    for suffix in (".pos", ".rrng", ".truth.json"):
+        shutil.copy(folder / "s" / f"specimen{suffix}", folder / f"R5096{suffix}")
+    shutil.rmtree(folder / "s")
+    done("ingest", folder / "R5096.pos", "--ranges", folder / "R5096.rrng", "--out", folder / "R5096.zarr")
+    shutil.copytree(folder / "R5096.zarr", folder / "points.zarr")
+    return folder
+
+
+#: What stands on a page before: folders that an earlier command of the README made.
+BEFORE = ["run R5096.pos --ranges R5096.rrng --host Al --solute Li,Mg --out R5096"]
+
+
+@pytest.mark.slow
+@by_page
+def test_every_command_runs_in_the_order_of_the_page(page, specimen, tmp_path, monkeypatch):
+    here_too = [block for block in blocks(page) if block.kind == "" and block.why is None]
+    wanted = [words for block in here_too for words in commands(block.text)]
+    if not wanted:
+        pytest.skip("a page without commands")
+    here = tmp_path / "here"
+    shutil.copytree(specimen, here)
+    monkeypatch.chdir(here)
+    made = {words[words.index("--out") + 1] for words in wanted if "--out" in words}
+    if "R5096" not in made and any("R5096" in " ".join(words) for words in wanted):
+        wanted[:0] = [shlex.split(command) for command in BEFORE]
+    for words in wanted:
+        words[:] = [word.replace("s3://bucket", "memory://bucket") for word in words]
+        if "--workers" in words:  # what is meant for many cores runs here in this process
+            words[words.index("--workers") + 1] = "0"
+        elif words[0] in ("run", "demo", "scan"):
+            words += ["--workers", "0"]
+        done(*words)
