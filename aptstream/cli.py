@@ -56,15 +56,6 @@ Example: `aptstream export particles R5096 --to particles.parquet`"""
 export_app = typer.Typer(no_args_is_help=True, help=_EXPORT)
 app.add_typer(export_app, name="export")
 app.add_typer(model_app, name="model")
-add_verbs(app)
-add_compare_verbs(app)
-add_phase_verbs(app)
-add_figure_verb(app)
-add_pole_verbs(app)
-add_check_verbs(app)
-add_range_verbs(app)
-add_scan_verbs(app)
-add_store_verbs(app, export_app)
 
 
 Ranges = Annotated[Path, typer.Option("--ranges", help="Range file (.rrng, .rng, .env).")]
@@ -314,6 +305,17 @@ def evaluate(
         tell(library_scores(path, load_model(model)), json_to)
         return
     show_evaluation(stdout, evaluation_of(path, truth, seed), json_to)
+
+
+add_pole_verbs(app)
+add_scan_verbs(app)
+add_phase_verbs(app)
+add_compare_verbs(app)
+add_check_verbs(app)
+add_figure_verb(app)
+add_range_verbs(app)
+add_store_verbs(app, export_app)
+add_verbs(app)
 
 
 def main() -> None:

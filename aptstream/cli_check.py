@@ -37,7 +37,7 @@ def check(
         typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=in_a_folder),
     ] = None,
 ) -> None:
-    """Say how far a result can be trusted: false particles, recall and bias in simulated twins, and sensitivity.
+    """Say how far a result can be trusted, by shuffles and simulated twins.
 
     Writes tables and figures to RESULT/check; the result itself stays as it is.
 

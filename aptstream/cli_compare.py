@@ -44,7 +44,7 @@ def compare(
         typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=in_a_folder),
     ] = None,
 ) -> None:
-    """Look at a specimen with the established methods, and compare them with the ordered particles.
+    """Compare the ordered particles with what established methods see.
 
     Example: `aptstream compare R5096 --solute-at-pct 12`
     """

@@ -43,7 +43,7 @@ def phases(
         typer.Option("--json", help="Write the numbers as JSON to this file; - for stdout.", callback=in_a_folder),
     ] = None,
 ) -> None:
-    """Show the planes of particles and matrix species by species, and which species sits with which plane.
+    """Show particles and matrix species by species: planes, sites, order.
 
     Example: `aptstream phases R5096 --shell 1.5`
     """

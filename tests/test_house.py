@@ -16,7 +16,7 @@ HOUSE = Path(aptstream.__file__).parent
 MODULES = sorted(HOUSE.rglob("*.py"))
 #: Ions flow this way: a room imports from itself and from those before it.
 ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "phases", "peers", "report"]
-EVERYWHERE = {"errors", "points", "regions", "progress", "__init__"}
+EVERYWHERE = {"errors", "points", "regions", "progress", "showing", "__init__"}
 TOP = {"checking", "cluster", "display", "drawings", "gallery", "inspection", "orientation", "runresult"}
 TOP |= {"verification", "workflow", "cli"}
 CLI = (
@@ -33,10 +33,6 @@ CLI = (
     "simulate",
     "store",
 )
-ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "report"]
-EVERYWHERE = {"errors", "points", "regions", "progress", "showing", "__init__"}
-TOP = {"cluster", "display", "inspection", "orientation", "verification", "workflow", "cli"}
-CLI = ("cluster", "compare", "model", "parts", "phases", "pole", "ranges", "scan", "simulate", "store")
 TOP |= {f"cli_{name}" for name in CLI}
 HEAVY = ["dask", "distributed", "tensorflow", "zarr", "matplotlib", "scipy", "skimage", "ai_edge_litert"]
 LIGHTER = ["numpy", "rich", "typer"]

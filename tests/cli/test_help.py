@@ -75,7 +75,7 @@ def test_a_default_that_is_told_in_words_is_the_default(words):
 
 
 #: Verbs whose result is a file or a copy of bytes: they say where it went.
-WITHOUT_NUMBERS = {name for name in LEAVES if name[0] == "export"}
+WITHOUT_NUMBERS = {name for name in LEAVES if name[0] in ("export", "figure")}
 
 
 @by_leaf
