@@ -91,6 +91,6 @@ def test_every_command_runs_in_the_order_of_the_page(page, specimen, tmp_path, m
         words[:] = [word.replace("s3://bucket", "memory://bucket") for word in words]
         if "--workers" in words:  # what is meant for many cores runs here in this process
             words[words.index("--workers") + 1] = "0"
-        elif words[0] in ("run", "demo", "scan"):
+        elif words[0] in ("run", "demo", "scan", "pole"):
             words += ["--workers", "0"]
         done(*words)
