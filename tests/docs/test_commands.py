@@ -94,3 +94,36 @@ def test_every_command_runs_in_the_order_of_the_page(page, specimen, tmp_path, m
         elif words[0] in ("run", "demo", "scan", "pole"):
             words += ["--workers", "0"]
         done(*words)
+
+
+#: What pages take from others, or from the reader.
+FROM_ELSEWHERE = ("pandas",)
+
+
+@pytest.mark.slow
+@by_page
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, specimen, tmp_path, monkeypatch):
+    parts = [block.text for block in blocks(page) if block.kind == "python" and block.why is None]
+    if not parts:
+        pytest.skip("a page without Python")
+    for package in FROM_ELSEWHERE:
+        if any(f"import {package}" in part for part in parts):
+            pytest.importorskip(package, reason="comes with the extra 'docs' only")
+    here = tmp_path / "here"
+    shutil.copytree(specimen, here)
+    monkeypatch.chdir(here)
+    done(*shlex.split(BEFORE[0]), "--workers", 0)
+    done("info", "R5096", "--json", "R5096-info.json")
+    shutil.copytree("R5096", "demo")
+    shutil.rmtree("R5096.zarr")
+    import aptstream as apt
+
+    store = apt.open_store("points.zarr")
+    known = {
+        "apt": apt,
+        "store": store,
+        "grid": apt.open_grid("R5096"),
+        "positions": store.query(store.box).position[:9],
+    }
+    for part in parts:
+        exec(compile(part.replace("s3://bucket", "memory://bucket"), page.name, "exec"), known)
