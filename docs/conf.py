@@ -42,6 +42,7 @@ ROOMS = {
     "phases": "Sites and phases",
     "peers": "Other methods beside it",
     "report": "Report and figures",
+    "checking": "Checks of a result",
     "cluster": "Workers",
     "errors": "Errors",
 }
