@@ -105,8 +105,12 @@ def export_ions(
     particles: Annotated[
         Path | None, typer.Option(help="Only ions in the particles of a run: its output folder, or its grid.zarr.")
     ] = None,
+    indexed: Annotated[
+        bool,
+        typer.Option("--indexed", help="Write the number of its particle in the place of each m/q (.pos, .epos)."),
+    ] = False,
 ) -> None:
-    """Write ions for other programs, in stored order.
+    """Write ions for other programs, in stored order. CSV and VTK name the particle of each ion.
 
     Example: `aptstream export ions R5096/points.zarr --to particles.vtp --particles R5096`
     """
@@ -114,7 +118,8 @@ def export_ions(
     from aptstream.cloud.export import Selection
     from aptstream.cloud.export import export_ions as write_ions
 
-    selection = Selection(_region(box, sphere), _labels(particles) if particles is not None else None)
+    found = _labels(particles) if particles is not None else None
+    selection = Selection(_region(box, sphere), found, "particle" if indexed else "ion")
     with StageDisplay(stderr) as stages:
         stages.begin("export")
         n_ions = write_ions(open_store(store), to, selection, progress=stages)

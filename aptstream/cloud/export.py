@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -82,10 +82,14 @@ class Selection:
         Only ions inside.
     particles : Labels, optional
         Only ions inside a particle.
+    mass : {"ion", "particle"}
+        What stands in the place of m/q: that of the ion, or the number of its particle, as files of indexed clusters
+        have it for programs that read nothing beside.
     """
 
     region: Region | None = None
     particles: Labels | None = None
+    mass: Literal["ion", "particle"] = "ion"
 
     def blocks(self, store: PointStore, columns: tuple[str, ...] = ()) -> Iterator[tuple[PointCloud, Labelled]]:
         """Walk through the ions in stored order, with their particle numbers where particles are asked for.
@@ -113,8 +117,12 @@ class Selection:
             return
         for cloud in store.blocks(self.region or around, columns):
             number = self.particles.of(cloud.position)
-            if number.any():
-                yield cloud[number > 0], {"particle": number[number > 0]}
+            chosen, number = cloud[number > 0], number[number > 0]
+            if not len(number):
+                continue
+            if self.mass == "particle":
+                chosen = replace(chosen, mass_to_charge=number.astype(np.float32))
+            yield chosen, {"particle": number}
 
 
 def export_ions(
@@ -171,6 +179,11 @@ def export_ions(
         raise FileFormatError(
             f"The file {file.name} has the suffix '{file.suffix}', which is not written. Expected one of "
             f"{', '.join(WRITERS)}: choose the name by the format that you want."
+        )
+    if chosen.mass == "particle" and (chosen.particles is None or file.suffix.lower() not in INDEXED):
+        raise PlanError(
+            f"The particle number takes the place of m/q in {' and '.join(INDEXED)} files of the ions of particles. "
+            f"Found {file.name}{'' if chosen.particles is not None else ' and no particles'}; other formats tell both."
         )
     _check_particles(store, chosen.particles)
     n_ions = store.n_ions
@@ -270,6 +283,8 @@ def _write_nxapm(path: Path, job: _Export) -> None:
     )
 
 
+#: Formats that have no place for the number of a particle but that of m/q.
+INDEXED = (".pos", ".epos")
 #: How each format is written, by suffix.
 WRITERS: dict[str, Callable[[Path, _Export], None]] = {
     ".pos": _write_pos,

@@ -115,6 +115,25 @@ def test_ions_of_particles(full_store, labels, tmp_path):
     assert inside == np.count_nonzero(number[REGION.contains(everything.position)])
 
 
+@pytest.mark.parametrize("end", [".pos", ".epos"])
+def test_the_number_of_its_particle_takes_the_place_of_m_over_q(end, full_store, labels, tmp_path):
+    export_ions(full_store, tmp_path / "a.csv", Selection(particles=labels))
+    with (tmp_path / "a.csv").open(newline="") as stream:
+        number = [int(row["particle"]) for row in csv.DictReader(stream)]
+    n = export_ions(full_store, tmp_path / f"a{end}", Selection(particles=labels, mass="particle"))
+    position, mass = read_ions(tmp_path / f"a{end}")
+    assert len(position) == n
+    np.testing.assert_array_equal(mass, number)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.vtp", "a.nxs", "a.pos"])
+def test_particle_numbers_replace_nothing_where_they_have_a_place_or_there_are_none(name, full_store, labels, tmp_path):
+    selection = Selection(particles=None if name == "a.pos" else labels, mass="particle")
+    with pytest.raises(PlanError, match="takes the place of m/q"):
+        export_ions(full_store, tmp_path / name, selection)
+    assert not list(tmp_path.iterdir())
+
+
 @given(st.lists(st.tuples(*3 * [st.integers(0, 37)], st.integers(0, 5)), max_size=20))
 @examples(40)
 def test_bounds_of_particles_hold_every_voxel_and_no_more(places):
