@@ -105,7 +105,11 @@ class PairTable:
 
     @property
     def ratio_error(self) -> Floats:
-        """Standard error of `ratio` from counting: binomial; pairs within a group, which are seen twice, count once."""
+        """Standard error of `ratio` from counting: binomial; pairs within a group, which are seen twice, count once.
+
+        Pairs are taken for independent: right where ions are evenly dense, too small where the density varies much from
+        place to place and a shell holds many neighbours.
+        """
         twice = 1 + np.eye(len(self.groups))[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
             part = self.counts / self.every[:, None]
