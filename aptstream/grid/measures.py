@@ -60,6 +60,11 @@ class Measures:
     matrix: Composition
     blur_nm: float
 
+    @property
+    def mean_nearest_nm(self) -> float:
+        """Mean distance of a particle to the nearest other one in nm; NaN with fewer than two."""
+        return float(self.nearest_nm.mean()) if len(self.nearest_nm) else float("nan")
+
 
 def measure_particles(
     found: Precipitates,

@@ -10,7 +10,6 @@ from scipy import ndimage
 from scipy.stats import chi2
 
 from aptstream.grid.composition import Composition
-from aptstream.grid.measures import nearest_distances
 from aptstream.grid.precipitates import Precipitates
 from aptstream.model.bootstrap import COVERAGE, N_DRAWS, Score, draw_weights, ratio, with_interval
 
@@ -48,8 +47,6 @@ class Statistics:
         Borders of the classes of the size distribution in nm.
     class_number_per_m3, class_low_per_m3, class_high_per_m3 : ndarray of float64, (n_classes,)
         Particles of each class in a m³, and the ends of its interval from particles drawn again.
-    mean_nearest_nm : float
-        Mean distance of a particle to the nearest other one in nm; NaN with fewer than two.
 
     References
     ----------
@@ -67,7 +64,6 @@ class Statistics:
     class_number_per_m3: Floats
     class_low_per_m3: Floats
     class_high_per_m3: Floats
-    mean_nearest_nm: float
 
 
 def particle_statistics(
@@ -123,7 +119,6 @@ def particle_statistics(
         class_number_per_m3=number,
         class_low_per_m3=low,
         class_high_per_m3=high,
-        mean_nearest_nm=float(np.mean(nearest_distances(found.centroid_nm))) if len(found) > 1 else float("nan"),
     )
 
 

@@ -38,10 +38,21 @@ def commands(text):
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("aptstream ")]
 
 
-by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def run_here(page, kind):
+    """The texts of the blocks of one language that can run here."""
+    return [block.text for block in blocks(page) if block.kind == kind and block.why is None]
 
 
-@by_page
+def pages(chosen):
+    """One test for each of these pages."""
+    return pytest.mark.parametrize("page", chosen, ids=lambda page: page.name)
+
+
+WITH_COMMANDS = [page for page in PAGES if any(commands(text) for text in run_here(page, ""))]
+WITH_PYTHON = [page for page in PAGES if run_here(page, "python")]
+
+
+@pages(PAGES)
 def test_every_command_exists_with_its_options(page):
     root = typer.main.get_command(app)
     text = page.read_text(encoding="utf-8")
@@ -49,6 +60,11 @@ def test_every_command_exists_with_its_options(page):
     fenced = [words for block in blocks(page) if block.kind == "" for words in commands(block.text)]
     for words in [*fenced, *(shlex.split(part) for part in inline)]:
         understood(root, words)
+
+
+def test_pages_that_have_something_to_run_are_found():
+    assert {"README.md", "tutorial.md", "compare.md", "phases.md"} <= {page.name for page in WITH_COMMANDS}
+    assert {"README.md", "tutorial.md", "phases.md"} <= {page.name for page in WITH_PYTHON}
 
 
 def test_a_command_that_does_not_exist_is_seen():
@@ -75,12 +91,9 @@ BEFORE = ["run R5096.pos --ranges R5096.rrng --host Al --solute Li,Mg --out R509
 
 
 @pytest.mark.slow
-@by_page
+@pages(WITH_COMMANDS)
 def test_every_command_runs_in_the_order_of_the_page(page, specimen, tmp_path, monkeypatch):
-    here_too = [block for block in blocks(page) if block.kind == "" and block.why is None]
-    wanted = [words for block in here_too for words in commands(block.text)]
-    if not wanted:
-        pytest.skip("a page without commands")
+    wanted = [words for text in run_here(page, "") for words in commands(text)]
     here = tmp_path / "here"
     shutil.copytree(specimen, here)
     monkeypatch.chdir(here)
@@ -101,11 +114,9 @@ FROM_ELSEWHERE = ("pandas",)
 
 
 @pytest.mark.slow
-@by_page
+@pages(WITH_PYTHON)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, specimen, tmp_path, monkeypatch):
-    parts = [block.text for block in blocks(page) if block.kind == "python" and block.why is None]
-    if not parts:
-        pytest.skip("a page without Python")
+    parts = run_here(page, "python")
     for package in FROM_ELSEWHERE:
         if any(f"import {package}" in part for part in parts):
             pytest.importorskip(package, reason="comes with the extra 'docs' only")
