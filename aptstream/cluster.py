@@ -32,6 +32,8 @@ KNOWN_NAMES = 1000
 _LASTING = {
     "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
     "distributed.deploy.lost-worker-timeout": "365d",
+    # A worker is one core: packing chunks in threads beside it only makes workers push each other off theirs.
+    "distributed.nanny.environ.ZARR_THREADING__MAX_WORKERS": 1,
 }
 
 

@@ -19,6 +19,7 @@ from aptstream.progress import Progress, silent
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
 Groups = Mapping[str, Sequence[str]]
 
 #: Neighbours that are looked at for each group, and the most ions around which they are counted: of larger groups so
@@ -77,6 +78,10 @@ class PairTable:
         Ions of the second group in shells around centres of the first.
     every : ndarray of int64, (n_groups, n_shells)
         Ranged ions of any species there.
+    squares : ndarray of float64, (n_groups, n_shells)
+        Sum over the centres of the squared number of such ions, or, for ranks, of the ions that they are such to.
+    n_centres : ndarray of int64, (n_groups,)
+        Ions of each group around which was counted.
     n_ions : ndarray of int64, (n_groups,)
         Ions of each group in the specimen.
     n_ranged : int
@@ -87,6 +92,8 @@ class PairTable:
     edges: Floats
     counts: Counts
     every: Counts
+    squares: Floats
+    n_centres: Counts
     n_ions: Counts
     n_ranged: int
 
@@ -105,15 +112,23 @@ class PairTable:
 
     @property
     def ratio_error(self) -> Floats:
-        """Standard error of `ratio` from counting: binomial; pairs within a group, which are seen twice, count once.
+        """Standard error of `ratio`, (n_groups, n_groups, n_shells), as species drawn at random would give.
 
-        Pairs are taken for independent: right where ions are evenly dense, too small where the density varies much from
-        place to place and a shell holds many neighbours.
+        Two parts, the terms of first and second order of a U-statistic [1]_: what an ion is counts once for each of
+        its neighbours, which weighs where the density varies; and every pair, twice where both are of one group,
+        is a draw by itself.
+
+        References
+        ----------
+        .. [1] Hoeffding, Ann. Math. Statist. 19, 293 (1948).
         """
         twice = 1 + np.eye(len(self.groups))[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
             part = self.counts / self.every[:, None]
-            return np.sqrt(part * (1 - part) * twice / self.every[:, None]) / self.share[..., None]
+            asked = (self.n_centres / self.n_ranged)[:, None]
+            uneven = self.n_centres[:, None] * self.squares / self.every.astype(np.float64) ** 2 - 1
+            variance = twice * ((1 - asked) / self.every)[:, None] + (uneven / self.n_ranged)[:, None]
+            return np.sqrt(part * (1 - part) * variance) / self.share[..., None]
 
     @property
     def warren_cowley(self) -> Floats:
@@ -142,7 +157,7 @@ class PairTable:
 
     @property
     def gm_sro_error(self) -> Floats:
-        """Standard error of `gm_sro` from counting."""
+        """Standard error of `gm_sro`, as `ratio_error`."""
         share, same = self.share[..., None], np.eye(len(self.groups))[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.ratio_error * share / np.abs(same - share)
@@ -213,7 +228,7 @@ def pair_table(
                 distance = np.sqrt((apart**2).sum(axis=1))
                 shell = np.searchsorted(edges, distance, side="right") - 1
                 kept = (shell >= 0) & (shell < made.n_shells) & (near != centres[at])
-                made.add(group, ions.group[near[kept]], shell[kept])
+                made.add(group, at[kept] - at[0], ions.group[near[kept]], shell[kept])
     return made.table(edges)
 
 
@@ -274,7 +289,10 @@ def neighbour_table(
             shell = np.broadcast_to(shell_of, near.shape)
             kept = shell >= 0
             kept[:, 0] = False
-            made.add(group, ions.group[near[kept]], shell[kept])
+            made.add(group, near[kept], ions.group[near[kept]], shell[kept])
+    # All ions have as many neighbours, but are not as often one. Of the ions around them only centres counted.
+    asked = (made.n_centres / made.n_ranged)[:, None]
+    made.squares = (made.squares - (1 - asked) * made.counts.sum(axis=1)) / asked
     return made.table(edges)
 
 
@@ -306,6 +324,8 @@ class _Table:
         for number, species in enumerate(groups.values()):
             self.of[[store.species_names.index(name) for name in species]] = number
         self.counts = np.zeros((len(groups), len(groups) + 1, n_shells), np.int64)
+        self.squares: Floats = np.zeros((len(groups), n_shells))
+        self.n_centres = np.zeros(len(groups), np.int64)
         self.most: float = MOST_CENTRES
         self._own = np.zeros(0, dtype=bool)
         self._group = np.zeros(0, np.intp)
@@ -325,16 +345,22 @@ class _Table:
             rows = np.flatnonzero(self._own & (self._group == group))
             if n > self.most:
                 rows = rows[self.rng.random(len(rows)) < self.most / n]
+            self.n_centres[group] += len(rows)
             if len(rows):
                 chosen.append((group, rows))
         return chosen
 
-    def add(self, group: int, of: npt.NDArray[np.intp], shell: npt.NDArray[np.intp]) -> None:
-        """Add neighbours of some groups in some shells."""
+    def add(self, group: int, at: Rows, of: Rows, shell: Rows) -> None:
+        """Add neighbours of some groups in some shells; `at` numbers for whom they are squared."""
         n = self.counts[group].size
         self.counts[group] += np.bincount(of * self.n_shells + shell, minlength=n).reshape(self.counts[group].shape)
+        around = np.bincount(at * self.n_shells + shell)
+        around.resize(-(-len(around) // self.n_shells), self.n_shells)
+        self.squares[group] += (around**2).sum(axis=0)
 
     def table(self, edges: Floats) -> PairTable:
         """Finish it."""
         every = self.counts.sum(axis=1)
-        return PairTable(self.groups, edges, self.counts[:, :-1], every, self.n_ions, self.n_ranged)
+        return PairTable(
+            self.groups, edges, self.counts[:, :-1], every, self.squares, self.n_centres, self.n_ions, self.n_ranged
+        )

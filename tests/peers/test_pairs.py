@@ -92,11 +92,24 @@ def test_a_random_alloy_is_random_within_its_errors(store_of, seed):
 @given(seed=st.integers(0, 2**32))
 @examples(4)
 def test_an_uneven_density_biases_nothing(store_of, seed):
-    """Its errors are larger than those of counting, which take pairs for independent."""
     rng = np.random.default_rng(seed)
     position = rng.normal(0, 2.2, (20_000, 3))
     table = pair_table(store_of(position, species(rng, 20_000)), BINARY, np.linspace(0, 1, 6))
-    assert np.abs(table.ratio[:, :, 1:] - 1).max() < 0.2
+    pull = (table.ratio - 1) / table.ratio_error
+    assert 0.1 < np.abs(pull).max() < 6
+
+
+@pytest.mark.parametrize("count", [pair_table, neighbour_table], ids=["distance", "rank"])
+def test_errors_are_as_large_as_ratios_scatter(store_of, count):
+    """Species drawn anew for the same ions, dense in the middle: the only thing that scatters is who is what."""
+    rng = np.random.default_rng(4)
+    position = rng.normal(0, 1.2, (4000, 3))
+    edges = (1, 4, 10) if count is neighbour_table else (0.2, 0.5, 0.9)
+    tables = [count(store_of(position, species(rng, 4000)), BINARY, edges) for _ in range(30)]
+    scatter = np.std([table.ratio for table in tables], axis=0)
+    stated = np.mean([table.ratio_error for table in tables], axis=0)
+    assert (scatter / stated > 0.6).all()  # 30 draws know their own scatter to 13 %
+    assert (scatter / stated < 1.5).all()
 
 
 BINARY = {"Al": ["Al"], "Li": ["Li"]}
