@@ -70,6 +70,7 @@ def test_a_voxel_needs_a_place(ran, tmp_path):
     assert (tmp_path / "v.svg").read_bytes().startswith(b"<?xml")
 
 
+@pytest.mark.slow
 def test_figures_of_networks(library, models, ran, tmp_path, monkeypatch):
     monkeypatch.setattr("aptstream.drawings.MOST_IMAGES", 20)
     for name, *sources in (

@@ -140,6 +140,7 @@ def test_finding_particles_anew_gives_the_same_answer(ran, tmp_path):
     assert (found / "particles.csv").read_bytes() == (out / "particles.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_roles_that_nobody_chose_are_guessed_and_the_report_says_so(ran, specimen, tmp_path, monkeypatch):
     monkeypatch.setattr("aptstream.report.write.figures", lambda _: {})  # they are looked at elsewhere
     out = tmp_path / "out"

@@ -179,6 +179,7 @@ def test_classes_have_names():
     assert sorted(CLASSES_NM) == list(CLASSES_NM)
 
 
+@pytest.mark.slow
 def test_a_check_is_written_and_written_again(comparison, tmp_path):
     for check in (check_of(), check_of(comparison)):
         out = write_check(check, tmp_path)

@@ -119,6 +119,7 @@ def test_scores_of_what_was_called_follow_their_definition(truth, called, score)
     assert scores["false_volume"].value == pytest.approx((called & (truth == 0)).mean())
 
 
+@pytest.mark.slow
 def test_an_interval_holds_the_score_of_other_specimens_as_often_as_it_says():
     # Each specimen: 40 blocks whose error is shared by all voxels of a block. The spread over specimens is known by
     # drawing many; an interval from single voxels would be far too narrow.

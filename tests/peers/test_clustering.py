@@ -73,6 +73,7 @@ def test_enclosed_ions_are_those_of_brute_force(store_of, envelope, erosion):
     np.testing.assert_allclose(found.found.volume_nm3, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [maximum_separation, dbscan_clusters])
 def test_a_random_alloy_has_hardly_any_clusters(store_of, method):
     rng = np.random.default_rng(2)

@@ -55,6 +55,7 @@ def opinions(three, grid):
     return second_opinions(three, ROLES, grid)
 
 
+@pytest.mark.slow
 def test_every_particle_is_told_to_be_what_it_is(opinions):
     centres = opinions.order.found.centroid_nm
     verdicts = dict(zip(["both" if c[2] < 12 else "ordered" for c in centres], opinions.order_verdicts, strict=True))
@@ -67,6 +68,7 @@ def test_every_particle_is_told_to_be_what_it_is(opinions):
     assert "1 of 2 (DBSCAN)" in opinions.sentence
 
 
+@pytest.mark.slow
 def test_the_table_counts_what_is_in_the_volumes(opinions):
     order, *others = opinions.rows
     assert [row.method for row in others] == [
@@ -86,6 +88,7 @@ def test_the_table_counts_what_is_in_the_volumes(opinions):
         assert row.at_percent["Li"] == pytest.approx(27, abs=9)
 
 
+@pytest.mark.slow
 def test_profiles_tell_the_phases_apart_where_there_is_contrast(opinions):
     across = opinions.profiles["isocomposition, tuned"].step
     assert across.inside_at_percent == pytest.approx(32, abs=2.5)
@@ -94,6 +97,7 @@ def test_profiles_tell_the_phases_apart_where_there_is_contrast(opinions):
     assert opinions.profiles["order"].step.inside_at_percent == pytest.approx(19, abs=2)
 
 
+@pytest.mark.slow
 def test_a_cut_of_ones_own_takes_the_place_of_the_publications(three, grid):
     own = second_opinions(three, ROLES, grid, Wanted(solute_at_percent=15))
     assert own.others[0].method == "isocomposition, 15 at.% Li + Mg"
@@ -101,6 +105,7 @@ def test_a_cut_of_ones_own_takes_the_place_of_the_publications(three, grid):
         second_opinions(three, ROLES, grid, Wanted(solute_at_percent=90))
 
 
+@pytest.mark.slow
 def test_a_surface_that_the_publication_would_draw_in_vain_is_a_note(store_of):
     rng = np.random.default_rng(4)
     position = rng.uniform(0, 12, (40_000, 3))
@@ -114,6 +119,7 @@ def test_a_surface_that_the_publication_would_draw_in_vain_is_a_note(store_of):
     assert told.sentence.startswith("Of 0 ordered particles 0")
 
 
+@pytest.mark.slow
 def test_everything_is_written_without_a_number_that_is_none(opinions, tmp_path):
     write_opinions(opinions, tmp_path / "compare")
     names = {str(path.relative_to(tmp_path / "compare")) for path in (tmp_path / "compare").rglob("*.*")}

@@ -99,6 +99,7 @@ def test_an_uneven_density_biases_nothing(store_of, seed):
     assert 0.1 < np.abs(pull).max() < 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [pair_table, neighbour_table], ids=["distance", "rank"])
 def test_errors_are_as_large_as_ratios_scatter(store_of, count):
     """Species drawn anew for the same ions, dense in the middle: the only thing that scatters is who is what."""

@@ -59,6 +59,7 @@ def drawn(rng, alternation, n_parts, level):
     return rng.binomial(total, np.clip(share, 0, 1)), total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_parts", [24, 4])
 def test_errors_are_as_large_as_the_scatter(n_parts):
     rng, ruler = np.random.default_rng(4), Ruler(OFFSET, 0.143, 2)

@@ -44,12 +44,13 @@ def made(folder, seed, settings, particles):
     return store, where, OrderFrame(planes, settings.crystal, ROLES)
 
 
-@pytest.fixture(scope="module", params=["good", "hard"])
+@pytest.fixture(scope="module", params=["good", pytest.param("hard", marks=pytest.mark.slow)])
 def specimen(request, tmp_path_factory):
     settings = Settings(size_nm=(26.0, 26.0, 26.0), **LEVELS[request.param])
     return made(tmp_path_factory.mktemp("phases") / "s", 3, settings, None), settings
 
 
+@pytest.mark.slow
 def test_a_perfect_crystal_alternates_completely_and_a_random_one_not_at_all(tmp_path):
     settings = Settings((17.0, 17.0, 33.0), "no-contrast", occupancy=1.0, antisite=0.0, efficiency=0.25, **STRAIGHT)
     full = Particles(np.full((1, 3), 10.0), np.array([60.0]), np.array([1]))
@@ -148,6 +149,7 @@ def test_sums_over_pairs_are_those_of_a_loop_over_all_ions(specimen):
         assert 0 < share.mean_cosine.sigma < 0.5
 
 
+@pytest.mark.slow
 def test_clusters_without_order_have_neither_sites_nor_a_doubled_period(tmp_path):
     settings = Settings((20.0, 20.0, 20.0), "clusters", **LEVELS["good"])
     store, where, frame = made(tmp_path / "s", 5, settings, None)

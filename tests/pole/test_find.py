@@ -60,6 +60,7 @@ def test_nothing_is_found_where_there_is_no_lattice(searched, tmp_path):
     assert "No planes were found" in search.verdict
 
 
+@pytest.mark.slow
 def test_planes_that_were_never_there_are_not_found_after_ions_were_moved(searched, tmp_path):
     """Half a nanometre of noise along the depth leaves edges and densities, and no planes."""
     position = searched.needle.cloud.position.copy()

@@ -80,6 +80,7 @@ def test_planes_near_a_normal_are_taken_even_if_they_are_weak():
         chosen(both, Wish(L12, normal=(1.0, 0.0, 1.0)))
 
 
+@pytest.mark.slow
 def test_a_needle_is_turned_and_cut_and_its_planes_are_seen(searched, tmp_path):
     oriented = orient(searched.store, Wish(L12), tmp_path / "flat.zarr")
     assert sorted(oriented.crystal.pole) == [0, 0, 1]

@@ -135,6 +135,7 @@ def test_density_of_noise():
         noise_density({})
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_twice(five):
     same_twice(dictionary_making)
     same_twice(lambda: network_figure(layers_of(ImageNet(), (150, 150)), "li2021"))

@@ -231,6 +231,7 @@ def test_nothing_found_is_drawn_as_nothing(needle_store, tmp_path):
     assert not any("pole" in word.lower() for word in words)
 
 
+@pytest.mark.slow
 def test_two_poles_show_how_the_crystal_lies(aligned_story, poles):
     figure = pole_map(aligned_story)
     words = texts(figure)

@@ -113,5 +113,6 @@ def test_grey_pictures_of_cubes_drawn_at_random(specimen_store, specimen_scan):
     assert (found.max(axis=(1, 2)) == 255).all()
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_twice(specimen_store, roles, grid):
     same_twice(lambda: sdm_examples(specimen_store, roles, grid, spacing_nm=SPACING))

@@ -69,5 +69,6 @@ def test_outside_there_is_nothing_to_show(specimen_store):
         lattice_slice(specimen_store, SPACING, (500, 0, 0))
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_twice(specimen_store):
     same_twice(lambda: specimen_figure(specimen_store))

@@ -65,6 +65,7 @@ def test_cubes_are_judged_only_where_one_fits(edge, specimen_scan):
     assert np.isfinite(specimen_scan.p(edge)[inside]).mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [(16, 16, 16), (32, 16, 48)])
 def test_the_result_does_not_depend_on_the_size_of_the_tasks(
     task, specimen_store, model, roles, digest, tmp_path, monkeypatch

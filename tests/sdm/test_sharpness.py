@@ -43,6 +43,7 @@ def test_the_bow_of_the_planes_is_told_from_their_blur():
     assert without.slope < 0.3 * slope
 
 
+@pytest.mark.slow
 def test_background_is_not_taken_for_blur():
     settings = Settings(size_nm=(24, 24, 30), background=0.3)
     assert blur_of(settings, astray=0.0)[0].sigma_nm > 0.0318
