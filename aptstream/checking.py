@@ -40,7 +40,7 @@ from aptstream.model.refiner import refine_control
 from aptstream.points import NEITHER, PointCloud, RangeTable, Roles
 from aptstream.progress import Progress, silent
 from aptstream.regions import Triple
-from aptstream.runresult import RunResult, open_result, require_same
+from aptstream.runresult import RunResult, open_result, require_judged, require_same
 from aptstream.scan import ScanStore, run_scan
 from aptstream.simulate import write_specimen
 from aptstream.simulate.specimen import SpecimenPlan
@@ -148,6 +148,7 @@ def check_result(
     """
     stages = _Quiet() if stages is None else stages
     result = open_result(path, model)
+    require_judged(result)
     stages.begin("find")
     answer = find(result.scan, result.store, result.model, stages, cut=result.grid.cut)
     require_same(answer, result)

@@ -44,6 +44,7 @@ from aptstream.cli_parts import (
 from aptstream.cli_phases import add_phase_verbs
 from aptstream.cli_pole import AcceptCandidate, Normal, add_pole_verbs, wish_for
 from aptstream.cli_ranges import add_range_verbs
+from aptstream.cli_report import add_report_verb
 from aptstream.cli_scan import add_scan_verbs
 from aptstream.cli_simulate import simulate
 from aptstream.cli_store import StoreName, add_store_verbs, kept_or_sent
@@ -87,7 +88,7 @@ def demo(
     import numpy as np
 
     from aptstream.model.modelfile import load_model
-    from aptstream.simulate import Settings, draw_particles, simulate_specimen, write_specimen
+    from aptstream.simulate import Settings, draw_particles, read_truth, simulate_specimen, write_specimen
     from aptstream.workflow import Question, analyse, next_free, output_folder
 
     folder = out if out is not None else next_free("aptstream-demo")
@@ -98,7 +99,8 @@ def demo(
         specimen = simulate_specimen(rng, particles, settings)
         files = write_specimen(specimen, folder)
         roles = roles_of(settings.alloy.host, ",".join(settings.alloy.solutes))
-        question = Question(files.pos, files.rrng, roles, load_model(), specimen.ordered_particles)
+        truth = read_truth(files.truth)  # as a report that is drawn anew reads it
+        question = Question(files.pos, files.rrng, roles, load_model(), truth)
         with workers_for(stages, workers, None) as client:
             summary = analyse(question, folder, client=client, stages=stages)
         stages.finish()
@@ -312,6 +314,7 @@ add_scan_verbs(app)
 add_phase_verbs(app)
 add_compare_verbs(app)
 add_check_verbs(app)
+add_report_verb(app)
 add_figure_verb(app)
 add_range_verbs(app)
 add_store_verbs(app, export_app)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aptstream.cli_parts import Seed, in_a_folder, stderr, stdout, verb
+from aptstream.cli_parts import Seed, in_a_folder, say_page, stderr, stdout, verb
 from aptstream.display import StageDisplay, write_json
 
 if TYPE_CHECKING:
     from aptstream.grid.verdict import ResultCheck
-    from aptstream.model.bootstrap import Score
 
 
 def add_check_verbs(app: typer.Typer) -> None:
@@ -44,8 +42,12 @@ def check(
     Example: `aptstream check R5096 --shuffles 10`
     """
     from aptstream.checking import CheckSettings, check_result
+    from aptstream.grid.files import open_grid
     from aptstream.model.modelfile import load_model
+    from aptstream.report.beside import save_section, stamp_of
     from aptstream.report.check import write_check
+    from aptstream.report.trust import CAPTIONS, check_section
+    from aptstream.scan import open_scan
 
     settings = CheckSettings(n_shuffles=shuffles, n_twins=twins, seed=seed)
     with StageDisplay(stderr) as stages:
@@ -53,11 +55,14 @@ def check(
         found = check_result(result, settings, model=chosen, stages=stages)
         stages.finish()
         out = write_check(found, result)
+        stamp = stamp_of(open_scan(result / "scan.zarr"), open_grid(result))
+        save_section(out, check_section(found), captions=CAPTIONS, stamp=stamp)
     if json_to is not None:
         write_json({**found.as_json(), "seconds": stages.seconds, "folder": str(out)}, json_to)
     if json_to is None or str(json_to) != "-":
         show_check(stdout, found)
         stdout.print(f"written to {escape(str(out))}", highlight=False, soft_wrap=True)
+        say_page(result, out)
 
 
 def show_check(console: Console, check: ResultCheck) -> None:
@@ -71,6 +76,7 @@ def show_check(console: Console, check: ResultCheck) -> None:
         From `aptstream.check_result`.
     """
     from aptstream.grid.verdict import class_name
+    from aptstream.report.trust import TOLD, told_number, told_recall, told_score
 
     c = check.conditions
     console.print(
@@ -82,27 +88,19 @@ def show_check(console: Console, check: ResultCheck) -> None:
         markup=False,
     )
     false = [
-        (row.control, f"{row.n_voxels:,}", _score(row.number, 1, 1), _score(row.volume, 100, 3)) for row in check.false
+        (row.control, f"{row.n_voxels:,}", told_score(row.number, 1, 1), told_score(row.volume, 100, 3))
+        for row in check.false
     ]
     names = ("control", "judged (nm³)", "false particles", "of the volume (%)")
     _table(console, "to expect where nothing is ordered", names, false)
-    recall: list[tuple[str, ...]] = [
-        (
-            class_name(row.low_nm, row.high_nm),
-            str(row.recall.n),
-            _score(row.recall, 100, 0),
-            f"{_number(row.bias_nm, '+.2f')} ± {_number(row.sd_nm, '.2f')}" if row.n_paired else "",
-        )
-        for row in check.recall
-    ]
-    _table(console, "twins: by true radius", ("radius", "there", "found (%)", "found − true (nm)"), recall)
+    _table(console, "twins: by true radius", TOLD, told_recall(check))
     radii: list[tuple[str, ...]] = [
         (
             class_name(row.low_nm, row.high_nm),
             str(row.n),
-            _number(row.found_nm, ".2f"),
-            _number(row.true_nm, ".2f"),
-            _number(row.sd_nm, ".2f"),
+            told_number(row.found_nm, ".2f"),
+            told_number(row.true_nm, ".2f"),
+            told_number(row.sd_nm, ".2f"),
             str(row.n_false),
         )
         for row in check.radii
@@ -115,9 +113,15 @@ def show_check(console: Console, check: ResultCheck) -> None:
     )
     if check.scores:
         error = check.scores["volume_fraction_error"]
-        console.print(f"volume fraction, found / true − 1: {_score(error, 100, 1)} %", highlight=False)
+        console.print(f"volume fraction, found / true − 1: {told_score(error, 100, 1)} %", highlight=False)
     changed: list[tuple[str, ...]] = [
-        (row.changed, row.to, str(row.n), _number(row.mean_radius_nm, ".2f"), _number(100 * row.volume_fraction, ".2f"))
+        (
+            row.changed,
+            row.to,
+            str(row.n),
+            told_number(row.mean_radius_nm, ".2f"),
+            told_number(100 * row.volume_fraction, ".2f"),
+        )
         for row in check.sensitivity
     ]
     of_result = ("changed", "to", "particles", "radius (nm)", "volume (%)")
@@ -139,17 +143,3 @@ def _table(console: Console, title: str, headings: tuple[str, ...], rows: list[A
     for row in rows:
         table.add_row(*map(escape, row))
     console.print(table)
-
-
-def _number(value: float, form: str) -> str:
-    """Write a number; nothing where there is none."""
-    return format(value, form) if isfinite(value) else ""
-
-
-def _score(score: Score, factor: float, digits: int) -> str:
-    """Write a score with its interval."""
-    if not isfinite(score.value):
-        return ""
-    ends = (factor * score.low, factor * score.high)
-    interval = f" ({ends[0]:.{digits}f} … {ends[1]:.{digits}f})" if isfinite(ends[0]) else ""
-    return f"{factor * score.value:.{digits}f}{interval}"

@@ -107,6 +107,15 @@ def tell(result: dict[str, Any], json_to: Path | None) -> None:
     write_json(result, json_to) if json_to is not None else show_facts(stdout, result)
 
 
+def say_page(result: Path, folder: Path) -> None:
+    """Say how what a verb wrote beside a result comes onto its page."""
+    from aptstream.report.beside import VERBS
+
+    if folder in [result / name for name in VERBS]:
+        told = f"to see it on the page: aptstream report {shlex.quote(str(result))}"
+        stdout.print(told, highlight=False, markup=False, soft_wrap=True)
+
+
 def _say_notes(error: BaseException) -> None:
     """Say what was added to an error on its way, such as how to go on."""
     for note in getattr(error, "__notes__", ()):

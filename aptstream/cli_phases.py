@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from aptstream.cli_parts import in_a_folder, stderr, stdout, verb
+from aptstream.cli_parts import in_a_folder, say_page, stderr, stdout, verb
 from aptstream.display import StageDisplay, write_json
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def phases(
     from aptstream.phases.phasemap import PhaseMap
     from aptstream.phases.sites import site_occupancy
     from aptstream.phases.species import Look, OrderFrame, phase_sdms
-    from aptstream.report.phase_tables import phases_as_json, write_phase_tables
+    from aptstream.report.beside import save_section, stamp_of
+    from aptstream.report.phase_tables import CAPTIONS, phases_as_json, phases_section, write_phase_tables
     from aptstream.report.phases import phase_figures
     from aptstream.runresult import store_of
     from aptstream.scan import open_scan
@@ -74,12 +75,14 @@ def phases(
         numbers = phases_as_json(found, sites)
         write_json(numbers, folder / "phases.json")
         phase_figures(found, sites, folder)
+        save_section(folder, phases_section(found, sites), captions=CAPTIONS, stamp=stamp_of(scan, grid))
         stages.finish()
     if json_to is not None:
         write_json(numbers, json_to)
     if json_to is None or str(json_to) != "-":
         show_phases(found, sites)
         stdout.print(f"tables and figures: {escape(str(folder))}", highlight=False, soft_wrap=True)
+        say_page(result, folder)
 
 
 def pairs_of(text: str | None) -> tuple[Pair, ...]:
@@ -100,18 +103,16 @@ def pairs_of(text: str | None) -> tuple[Pair, ...]:
 
 def show_phases(found: Phases, sites: Sites) -> None:
     """Show both phases and the sites as tables for people."""
-    from aptstream.report.phase_tables import concise, sigmas
+    from aptstream.report.phase_tables import TOLD, concise, told_waves
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("", "planes (nm)", "single", "doubled", "σ", "contrast"):
+    for heading in ("", *TOLD):
         table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
     for phase in found.both:
         part = "" if phase.share == 1 else f" ({phase.share:.0%})"
         table.add_row(f"[bold]{phase.name}[/]{part}")
         for sdm in phase.sdms:
-            waves = sdm.waves
-            single, doubled, sigma = concise(waves.single), concise(waves.doubled), sigmas(waves.doubled)
-            table.add_row(escape(sdm.name), concise(waves.spacing_nm), single, doubled, sigma, concise(waves.contrast))
+            table.add_row(escape(sdm.name), *told_waves(sdm))
     stdout.print(table)
     if not sites.shares:
         stdout.print("Sites and order: the signal does not allow to tell.", highlight=False)

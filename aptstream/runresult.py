@@ -62,33 +62,45 @@ def open_result(path: str | PathLike[str], model: Model | None = None) -> RunRes
         If the folder holds no result, or one whose parts do not belong together.
     ModelError
         If the scan was made by a model that is not shipped and not given.
-    PlanError
-        If no planes are visible: then nothing was judged.
-    RangingError
-        If the specimen holds no ion of a host or solute species.
     """
     folder = Path(path)
     for name in ("scan.zarr", "grid.zarr"):
         if not (folder / name).is_dir():
             raise StoreError(
-                f"{folder} holds no {name}: it is no result that can be checked. Expected the output folder of "
-                f"aptstream run or demo."
+                f"{folder} holds no {name}: it is no result. Expected the output folder of aptstream run or demo."
             )
     scan, grid = open_scan(folder / "scan.zarr"), open_grid(folder / "grid.zarr")
     store = store_of(folder, scan)
-    if not scan.planes.visible:
+    return RunResult(folder, store, scan, grid, _model_of(scan, model).looking_for(scan.crystal))
+
+
+def require_judged(result: RunResult) -> None:
+    """Refuse a result in which nothing was judged, or nothing can be.
+
+    Parameters
+    ----------
+    result : RunResult
+        From `open_result`.
+
+    Raises
+    ------
+    PlanError
+        If no planes are visible: then nothing was judged.
+    RangingError
+        If the specimen holds no ion of a host or solute species.
+    """
+    if not result.scan.planes.visible:
         raise PlanError(
-            f"No lattice planes are visible in {folder}: nothing was judged, so there is nothing to check. The report "
-            f"says what to look at."
+            f"No lattice planes are visible in {result.folder}: nothing was judged, so there is nothing to check. The "
+            f"report says what to look at."
         )
-    counts = store.species_counts()
-    for role, names in (("host", scan.roles.host), ("solute", scan.roles.solute)):
+    counts = result.store.species_counts()
+    for role, names in (("host", result.scan.roles.host), ("solute", result.scan.roles.solute)):
         if not sum(counts.get(name, 0) for name in names):
             raise RangingError(
                 f"The specimen holds no ion of its {role} {', '.join(names)}: no order can be judged. Run again with "
                 f"another --{role}."
             )
-    return RunResult(folder, store, scan, grid, _model_of(scan, model).looking_for(scan.crystal))
 
 
 def store_of(result: Path, scan: ScanStore) -> PointStore:
@@ -120,6 +132,37 @@ def store_of(result: Path, scan: ScanStore) -> PointStore:
         f"The scan in {result} was made from ions that are not there: found {found}. Expected the output folder of "
         f"aptstream run as it was written: run again."
     )
+
+
+def reconstruction_of(result: Path, store: PointStore) -> PointStore:
+    """Open the ions as they were reconstructed.
+
+    Parameters
+    ----------
+    result : Path
+        Output folder of a run.
+    store : PointStore
+        The ions that it scanned, aligned or not.
+
+    Returns
+    -------
+    PointStore
+
+    Raises
+    ------
+    StoreError
+        If they are not there.
+    """
+    alignment = store.attrs.get("alignment")
+    if not isinstance(alignment, dict):
+        return store
+    original = open_store(result / "points.zarr")
+    if original.attrs["content_digest"] != alignment.get("source_digest"):
+        raise StoreError(
+            f"The ions in {result} were aligned from others than those in points.zarr beside them. Expected the output "
+            f"folder of aptstream run as it was written: run again."
+        )
+    return original
 
 
 def _model_of(scan: ScanStore, model: Model | None) -> Model:

@@ -17,7 +17,7 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 #: Ions flow this way: a room imports from itself and from those before it.
 ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "phases", "peers", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "showing", "__init__"}
-TOP = {"checking", "cluster", "display", "drawings", "gallery", "inspection", "orientation", "runresult"}
+TOP = {"checking", "cluster", "display", "drawings", "gallery", "inspection", "orientation", "redraw", "runresult"}
 TOP |= {"verification", "workflow", "cli"}
 CLI = (
     "check",
@@ -29,6 +29,7 @@ CLI = (
     "phases",
     "pole",
     "ranges",
+    "report",
     "scan",
     "simulate",
     "store",

@@ -12,18 +12,36 @@ import numpy as np
 import numpy.typing as npt
 
 from aptstream import __version__
-from aptstream.errors import StoreError
+from aptstream.errors import FileFormatError, StoreError
 from aptstream.grid.answer import Answer, Cut
 from aptstream.grid.vote import VoxelGrid
 from aptstream.io.arrays import CheckedArray, create_array, damaged
 from aptstream.io.digest import content_digest
 from aptstream.io.replace import discard, replacing
 from aptstream.io.seal import load_sealed, sealed
+from aptstream.pole.find import PoleSearch
+from aptstream.pole.poleform import search_as_json, search_from_json
 from aptstream.regions import Triple
 from aptstream.showing import show_grid
 
 FORMAT, FORMAT_VERSION = "aptstream-grid", 1
 ARRAYS = {"order": "float32", "total": "float32", "count": "uint16", "labels": "int32"}
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a run decided by itself before it scanned; its report says so.
+
+    Parameters
+    ----------
+    roles_guessed : bool
+        Whether host and solute were guessed.
+    search : PoleSearch, optional
+        What was found where planes were looked for.
+    """
+
+    roles_guessed: bool = False
+    search: PoleSearch | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,8 @@ class GridFile:
         sha256 of arrays and defining attributes.
     cut : Cut, optional
         The fixed cut that made the particles; where there is none, the model's own rule did.
+    decisions : Decisions, optional
+        What the run decided by itself, where the grid says so.
     """
 
     votes: VoxelGrid
@@ -49,10 +69,11 @@ class GridFile:
     labels: npt.NDArray[np.int32]
     digest: str
     cut: Cut | None = None
+    decisions: Decisions | None = None
     _repr_html_ = show_grid
 
 
-def save_grid(path: str | PathLike[str], answer: Answer) -> Path:
+def save_grid(path: str | PathLike[str], answer: Answer, decisions: Decisions | None = None) -> Path:
     """Write the 1 nm grid as a Zarr group; it appears complete or not at all.
 
     Parameters
@@ -61,6 +82,8 @@ def save_grid(path: str | PathLike[str], answer: Answer) -> Path:
         Folder to make; nothing may stand there.
     answer : Answer
         Maps and particles.
+    decisions : Decisions, optional
+        What the run decided by itself, for whoever draws its report anew.
 
     Returns
     -------
@@ -97,6 +120,7 @@ def save_grid(path: str | PathLike[str], answer: Answer) -> Path:
             "voxel_nm": votes.voxel_nm,
             "cube_voxels": votes.cube_voxels,
             "cut": asdict(answer.cut) if answer.cut is not None else None,
+            "decisions": _as_json(decisions),
             "version": __version__,
         }
         group.attrs.update(sealed(attributes))
@@ -132,8 +156,8 @@ def open_grid(path: str | PathLike[str]) -> GridFile:
         shape = tuple(int(n) for n in attributes["shape"])
         x, y, z = (float(v) for v in attributes["origin_nm"])
         voxel, cube = float(attributes["voxel_nm"]), int(attributes["cube_voxels"])
-        cut = _cut(attributes.get("cut"))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        cut, decisions = _cut(attributes.get("cut")), _decisions(attributes.get("decisions"))
+    except (KeyError, TypeError, ValueError, OverflowError, FileFormatError) as error:
         raise damaged(folder, f"attributes that do not describe a grid ({error})", "a whole grid") from error
     arrays = {name: CheckedArray(folder, name, shape=shape, dtype=dtype) for name, dtype in ARRAYS.items()}
     defining = {key: attributes[key] for key in ("format", "format_version", "origin_nm", "voxel_nm", "cube_voxels")}
@@ -144,6 +168,7 @@ def open_grid(path: str | PathLike[str]) -> GridFile:
         labels=arrays["labels"][:],
         digest=content_digest(arrays, defining),
         cut=cut,
+        decisions=decisions,
     )
 
 
@@ -154,6 +179,21 @@ def _cut(fields: Any) -> Cut | None:
     if fields["of"] not in ("order", "votes") or fields["neighbours"] not in (6, 18, 26):
         raise ValueError(f"a cut of {fields['of']!r} with {fields['neighbours']!r} neighbours")
     return Cut(float(fields["value"]), fields["of"], fields["neighbours"])
+
+
+def _as_json(decisions: Decisions | None) -> dict[str, Any] | None:
+    if decisions is None:
+        return None
+    search = None if decisions.search is None else search_as_json(decisions.search)
+    return {"roles_guessed": decisions.roles_guessed, "search": search}
+
+
+def _decisions(fields: Any) -> Decisions | None:
+    """Read what the run decided; older grids do not say."""
+    if fields is None:
+        return None
+    search = fields["search"]
+    return Decisions(fields["roles_guessed"] is True, None if search is None else search_from_json(search))
 
 
 def export_npz(grid: GridFile, path: str | PathLike[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy.typing as npt
 from aptstream.crystal import Crystal
 from aptstream.errors import FileFormatError, PlanError
 from aptstream.pole.bend import FARTHEST_NM, STEEPEST, Bend
-from aptstream.pole.members import count, items, members, number, numbers
+from aptstream.pole.members import members, number
 from aptstream.pole.phase import PhaseField
 from aptstream.pole.pole import Pole
+from aptstream.pole.poleform import pole_as_json, pole_from_json
 from aptstream.regions import Cylinder, Triple
 
 Floats = npt.NDArray[np.float64]
@@ -179,9 +180,8 @@ class Alignment:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values, from which `from_json` makes it again."""
         field = self.field.as_json() if self.field is not None else None
-        pole = {name: _plain(value) for name, value in asdict(self.pole).items()}
         sizes = {"spacing_nm": float(self.spacing_nm), "reach_nm": float(self.reach_nm)}
-        return {"format": _FORMAT, "version": _VERSION, "pole": pole, **sizes, "field": field}
+        return {"format": _FORMAT, "version": _VERSION, "pole": pole_as_json(self.pole), **sizes, "field": field}
 
     @classmethod
     def from_json(cls, found: object) -> Alignment:
@@ -206,7 +206,7 @@ class Alignment:
             if (kind, version) != (_FORMAT, _VERSION) or type(version) is not int:
                 raise ValueError(f"format {ascii(kind)[:80]} version {ascii(version)[:80]}")
             phase = None if field is None else PhaseField.from_json(field)
-            return cls(_pole(pole), number(spacing), number(reach), phase)
+            return cls(pole_from_json(pole), number(spacing), number(reach), phase)
         except (TypeError, ValueError, OverflowError, PlanError) as error:
             raise FileFormatError(
                 f"An alignment cannot be right: {error}. Expected what aptstream writes of one, version {_VERSION}: "
@@ -291,21 +291,3 @@ def _in_blocks(move: Callable[..., tuple[Floats, Floats, Floats]], position: npt
 # Axis by axis: products of matrices may sum in another order for other numbers of ions.
 def _along(axis: Sequence[float], x: Floats, y: Floats, z: Floats) -> Floats:
     return axis[0] * x + axis[1] * y + axis[2] * z
-
-
-def _plain(value: Any) -> Any:
-    """Numbers of any type as those of JSON."""
-    if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    return value if isinstance(value, str) else int(value) if isinstance(value, int | np.integer) else float(value)
-
-
-def _pole(found: object) -> Pole:
-    """Make a pole of JSON values."""
-    names = [field.name for field in fields(Pole)]
-    centre, wave, bend, drift, radius, depth, strength, n_regions, status = members(found, names)
-    if status not in ("found", "candidate"):
-        raise TypeError(f"{ascii(status)[:80]} for a status")
-    rows = tuple(numbers(row, 3) for row in items(bend, 3))
-    place = (numbers(centre, 3), numbers(wave, 3), rows, numbers(drift, 2), number(radius), numbers(depth, 2))
-    return Pole(*place, number(strength), count(n_regions), status)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from matplotlib.ticker import NullLocator
 
 from aptstream.grid.verdict import ResultCheck, class_name
 from aptstream.io.replace import replacing
-from aptstream.report.style import BLUE, GREY, PAGE_MM, STYLE, VERMILLION, blank, figure_bytes, save_figure
+from aptstream.report.style import BLUE, GREY, PAGE_MM, STYLE, VERMILLION, blank, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,8 +55,6 @@ def write_check(check: ResultCheck, folder: Path) -> Path:
         file.write(check_csv(check).encode())
     for name, figure in (("reliability", reliability_figure(check)), ("sensitivity", sensitivity_figure(check))):
         save_figure(figure, out / name)
-        with replacing(out / f"{name}.svg") as file:
-            file.write(figure_bytes(figure, "svg"))
     return out
 
 

@@ -25,8 +25,11 @@ MOST_ROWS = 500
 #: A page stays small enough to be sent by mail; figures beyond this are left to the folder.
 MOST_FIGURE_BYTES = 8_000_000
 
-#: Figures of a larger ratio of width to height take the whole width.
-WIDE = 1.6
+#: Figures of a larger ratio of width to height take the whole width, and those that are wider than this in mm.
+WIDE, WIDE_MM = 1.6, 140
+
+#: Dots of our PNG files and units of our SVG files in an inch.
+DPI, POINTS_PER_INCH, MM_PER_INCH = 200, 72, 25.4
 
 HEADINGS = {
     "id": "No.",
@@ -51,6 +54,9 @@ HEADINGS = {
 }
 #: Columns that only the file has, by their ends.
 ONLY_IN_FILE = ("guinier_nm", "_inside_at_pct", "_inside_sd_at_pct")
+_NUMERAL = re.compile(r"\d")
+#: Spaces at which a number must not be parted from its unit, its error or its element.
+_TIGHT = re.compile(r" (?=[±×%]|nm\b|m⁻)|(?<=[±×]) |(?<=[A-Z]) (?=\d)|(?<=[A-Z][a-z]) (?=\d)")
 _INTERVAL = re.compile(r" \((\d+%: [^()]*)\)")
 
 
@@ -66,12 +72,18 @@ class Section:
         Labels and values with their units.
     figures : sequence of (str, bytes)
         Captions and images, SVG or PNG.
+    warnings : sequence of str
+        What belongs to the warnings of the page.
+    table : ParticleTable
+        Rows of text under named columns.
     """
 
     title: str
     sentence: str
     facts: Mapping[str, object] = field(default_factory=dict)
     figures: Sequence[tuple[str, bytes]] = ()
+    warnings: Sequence[str] = ()
+    table: ParticleTable = field(default_factory=ParticleTable)
 
 
 @dataclass(frozen=True)
@@ -168,7 +180,8 @@ def render(page: Page) -> str:
     """
     every = [*page.figures, *(figure for section in page.sections for figure in section.figures)]
     figures, left_out = _within_budget(every)
-    warnings = [*page.warnings, *([_left_out_note(left_out)] if left_out else [])]
+    warnings = [*page.warnings, *(warning for section in page.sections for warning in section.warnings)]
+    warnings += [_left_out_note(left_out)] if left_out else []
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{_digest(STYLE)}'; script-src '{_digest(SCRIPT)}'"
@@ -246,8 +259,9 @@ def _with_interval(value: str) -> str:
     """Write a number, and its interval in small type below."""
     found = _INTERVAL.search(value)
     if found is None:
-        return escape(value)
-    return f"{escape(_INTERVAL.sub('', value, count=1))} <small>{escape(found[1])}</small>"
+        return escape(_TIGHT.sub("\N{NO-BREAK SPACE}", value))
+    short = _TIGHT.sub("\N{NO-BREAK SPACE}", _INTERVAL.sub("", value, count=1))
+    return f"{escape(short)} <small>{escape(found[1])}</small>"
 
 
 def _results(figures: Sequence[tuple[int, str, bytes]], n_first: int) -> list[str]:
@@ -262,8 +276,29 @@ def _sections(sections: Sequence[Section], figures: Sequence[tuple[int, str, byt
         yield f"<h2>{escape(section.title)}</h2>"
         yield f"<p>{escape(section.sentence)}</p>"
         yield from _list(section.facts)
+        yield from _table(section.table)
         yield from _figures([figure for figure in figures if n_before < figure[0] <= n_after])
         n_before = n_after
+
+
+def _table(table: ParticleTable) -> list[str]:
+    """Write a table of a section: the first column, and others that hold words, stand left."""
+    if not table.rows:
+        return []
+    left = [k == 0 or not any(_NUMERAL.search(row[k]) for row in table.rows) for k in range(len(table.columns))]
+    kinds = [' class="text"' if text else "" for text in left]
+    heads = "".join(
+        f'<th scope="col"{kind}>{escape(name)}</th>' for kind, name in zip(kinds, table.columns, strict=True)
+    )
+    rows = [
+        "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
+        for row in table.rows
+    ]
+    return [
+        '<div class="scroll words" tabindex="0">',
+        f"<table><thead><tr>{heads}</tr></thead>",
+        *("<tbody>", *rows, "</tbody>", "</table>", "</div>"),
+    ]
 
 
 def _figures(figures: Sequence[tuple[int, str, bytes]]) -> list[str]:
@@ -272,10 +307,10 @@ def _figures(figures: Sequence[tuple[int, str, bytes]]) -> list[str]:
     parts = ['<div class="figures">']
     for number, caption, data in figures:
         title = escape(caption.split(". ")[0].rstrip("."))
-        media_type, aspect = _image_kind(data, number)
+        media_type, width_mm, aspect = _image_kind(data, number)
         source = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
         parts += [
-            f'<figure class="{"wide" if aspect > WIDE else "narrow"}">',
+            f'<figure class="{"wide" if aspect > WIDE or width_mm > WIDE_MM else "narrow"}">',
             f'<div class="image"><img src="{source}" alt="Figure {number}: {title}"></div>',
             f"<figcaption><b>Figure {number}.</b> {escape(caption)}</figcaption>",
             "</figure>",
@@ -283,14 +318,15 @@ def _figures(figures: Sequence[tuple[int, str, bytes]]) -> list[str]:
     return [*parts, "</div>"]
 
 
-def _image_kind(data: bytes, number: int) -> tuple[str, float]:
-    """Return the media type of an image, and its width over its height."""
+def _image_kind(data: bytes, number: int) -> tuple[str, float, float]:
+    """Return the media type of an image, its width in mm, and its width over its height."""
     if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
-        return "image/png", width / max(1, height)
+        return "image/png", width / DPI * MM_PER_INCH, width / max(1, height)
     if b"<svg" in data[:2000]:
         box = re.search(rb"viewBox=\"\S+ \S+ ([0-9.]+) ([0-9.]+)\"", data[:2000])
-        return "image/svg+xml", float(box[1]) / float(box[2]) if box else 1.0
+        width, height = (float(box[1]), float(box[2])) if box else (1.0, 1.0)
+        return "image/svg+xml", width / POINTS_PER_INCH * MM_PER_INCH, width / height
     raise ValueError(f"A figure must be SVG or PNG, found that figure {number} begins with {data[:8]!r}.")
 
 

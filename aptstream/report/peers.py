@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from aptstream.io.replace import replacing
 from aptstream.report.slices import outline, stroke
-from aptstream.report.style import GREY, NOT_JUDGED, PAGE_MM, STYLE, blank, figure_bytes, save_figure
+from aptstream.report.style import GREY, NOT_JUDGED, PAGE_MM, STYLE, blank, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,9 +167,7 @@ def write_opinions(opinions: SecondOpinions, folder: Path) -> Path:
         The table of methods.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    figure = opinions_figure(opinions)
-    save_figure(figure, folder / "figures" / "compare")
-    _write(folder / "figures" / "compare.svg", figure_bytes(figure, "svg"))
+    save_figure(opinions_figure(opinions), folder / "figures" / "compare")
     facts = json.dumps(opinions_as_json(opinions), indent=1, ensure_ascii=False) + "\n"
     _write(folder / "compare.json", facts.encode())
     _write(folder / "verdicts.csv", _csv(_verdict_rows(opinions)))

@@ -9,7 +9,8 @@ from typing import Any
 
 from aptstream.phases.amplitudes import Estimate
 from aptstream.phases.sites import Sites
-from aptstream.phases.species import Phases, PhaseSdm
+from aptstream.phases.species import Phase, Phases, PhaseSdm
+from aptstream.report.html import Section
 from aptstream.report.tables import ParticleTable, particles_csv
 
 
@@ -164,6 +165,66 @@ def write_phase_tables(phases: Phases, sites: Sites, folder: str | os.PathLike[s
     for path, table in zip(paths, tables.values(), strict=True):
         particles_csv(path, table)
     return paths
+
+
+#: Headings of `told_waves`, and captions of the figures by their names in the folder.
+TOLD = ("planes (nm)", "single", "doubled", "σ", "contrast")
+CAPTIONS = {
+    "phase_zsdm.png": "z-SDMs of the ions in particles (a) and matrix (b) by pairs of species, over their envelope; "
+    "solid and dotted: planes of the period of order and those between.",
+    "phase_zxsdm.png": "zx-SDMs of the ions in particles and matrix by pairs of species, each to its own scale.",
+    "sites.png": "Where the species sit in the particles. a: share of the ions of each species on the planes of the "
+    "solute; b: order of the particles one by one.",
+}
+
+
+def told_waves(sdm: PhaseSdm) -> tuple[str, ...]:
+    """Write what was measured of a pair of species in one phase, in the columns of `TOLD`."""
+    waves = sdm.waves
+    single, doubled = concise(waves.single), concise(waves.doubled)
+    return concise(waves.spacing_nm), single, doubled, sigmas(waves.doubled), concise(waves.contrast)
+
+
+def phases_section(phases: Phases, sites: Sites) -> Section:
+    """Write what the page says of both phases.
+
+    Parameters
+    ----------
+    phases : Phases
+        Both phases.
+    sites : Sites
+        Sites and order of the particles.
+
+    Returns
+    -------
+    Section
+        Without figures.
+    """
+    told = f"The wave of order stands out in the particles by {_largest(phases.particles)}, "
+    told += f"in the matrix by {_largest(phases.matrix)}."
+    if sites.order is not None:
+        told += f" Order parameter S = {concise(sites.order)} from {sites.n_pooled} particles."
+    else:
+        told += " Sites and order: the signal does not allow to tell."
+    facts = {"left out between the phases": f"{phases.shell_nm:g} nm"}
+    for phase in phases.both:
+        share = f", {phase.share:.0%} of the volume" if phase.share < 1 else ""
+        facts[f"ions counted in the {phase.name}"] = f"{sum(phase.n_ions.values()):,}{share}"
+    for share_of in sites.shares:
+        if share_of.on_solute_planes is not None:
+            facts[f"{share_of.species} on planes of the solute"] = concise(share_of.on_solute_planes)
+    rows = tuple((phase.name, sdm.name, *told_waves(sdm)) for phase in phases.both for sdm in phase.sdms)
+    table = ParticleTable(("phase", "pair", *TOLD), rows)
+    return Section("Particles and matrix, species by species", told, facts, table=table)
+
+
+def _largest(phase: Phase) -> str:
+    """Say which pair of species shows the wave of order most clearly."""
+    seen = [sdm for sdm in phase.sdms if sdm.waves.doubled is not None]
+    if not seen:
+        return "nothing that could be measured"
+    most = max(seen, key=lambda sdm: abs(sdm.waves.doubled.significance))  # type: ignore[union-attr]
+    return f"{sigmas(most.waves.doubled)} σ ({most.name})"
 
 
 def _both(estimate: Estimate | None, digits: int) -> tuple[str, str]:

@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import rc_context
 
-from aptstream.io.replace import replacing
 from aptstream.phases.amplitudes import Ruler, flattened
 from aptstream.phases.sites import Sites
 from aptstream.phases.species import ZX_WINDOW, Phase, Phases, PhaseSdm, z_offsets
 from aptstream.report.phase_tables import concise, sigmas
-from aptstream.report.style import BLUE, GREY, PAGE_MM, STYLE, VERMILLION, blank, figure_bytes, grouped, save_figure
+from aptstream.report.style import BLUE, GREY, PAGE_MM, STYLE, VERMILLION, blank, grouped, save_figure
 from aptstream.sdm.window import full_image
 
 if TYPE_CHECKING:
@@ -50,13 +49,9 @@ def phase_figures(phases: Phases, sites: Sites, folder: str | os.PathLike[str]) 
         The PNG files.
     """
     drawn = {"phase_zsdm": zsdm_figure(phases), "phase_zxsdm": zxsdm_figure(phases), "sites": sites_figure(sites)}
-    paths = []
     for name, figure in drawn.items():
-        png, _ = save_figure(figure, Path(folder, name))
-        with replacing(Path(folder, f"{name}.svg")) as file:
-            file.write(figure_bytes(figure, "svg"))
-        paths.append(png)
-    return paths
+        save_figure(figure, Path(folder, name))
+    return [Path(folder, f"{name}.png") for name in drawn]
 
 
 def drawn_pairs(phases: Phases) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def pole_figures(story: PoleStory, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write the pictures of a search for poles, as PNG and PDF.
+    """Write the pictures of a search for poles, each as PNG, PDF and SVG.
 
     ``pole_map``: where ions hit the detector, and the directions in which planes were seen. Where planes were aligned
     also ``pole_planes``: those planes before and after.
@@ -38,7 +38,10 @@ def pole_figures(story: PoleStory, folder: str | os.PathLike[str]) -> list[Path]
     StoreError
         If the store is damaged.
     """
-    return [save_figure(figure, Path(folder, name))[0] for name, (_, figure) in draw_pole(story).items()]
+    drawn = draw_pole(story)
+    for name, (_, figure) in drawn.items():
+        save_figure(figure, Path(folder, name))
+    return [Path(folder, f"{name}.png") for name in drawn]
 
 
 def draw_pole(story: PoleStory) -> dict[str, tuple[str, Figure]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,12 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", "\u2009")
 
 
-def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write a figure as PNG (200 dpi) and PDF; the same figure gives the same bytes.
+#: Endings of the files that a figure is written to.
+FORMS = ("png", "pdf", "svg")
+
+
+def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> dict[str, bytes]:
+    """Write a figure as PNG (200 dpi), PDF and SVG; the same figure gives the same bytes.
 
     Parameters
     ----------
@@ -67,29 +72,30 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> tuple[Path, Pat
 
     Returns
     -------
-    tuple of pathlib.Path
-        The PNG and the PDF.
+    dict of str to bytes
+        Contents of the files by their endings.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     [path.name for path in save_figure(Figure(), folder + "/sizes")]
-    ['sizes.png', 'sizes.pdf']
+    ...     drawn = save_figure(Figure(), folder + "/sizes")
+    ...     sorted(path.name for path in Path(folder).iterdir()), list(drawn)
+    (['sizes.pdf', 'sizes.png', 'sizes.svg'], ['png', 'pdf', 'svg'])
     """
     target = Path(stem)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    written = []
-    for ending, data in (("png", figure_bytes(figure, "png")), ("pdf", figure_bytes(figure, "pdf"))):
-        path = target.with_name(f"{target.name}.{ending}")
+    paths = [target.with_name(f"{target.name}.{form}") for form in FORMS]
+    return dict(zip(FORMS, _write(figure, paths), strict=True))
+
+
+def _write(figure: Figure, paths: Sequence[Path]) -> Iterator[bytes]:
+    """Write a figure to files, each in the form that its name ends in."""
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        data = figure_bytes(figure, path.suffix[1:].lower())
         with replacing(path) as file:
             file.write(data)
-        written.append(path)
-    return written[0], written[1]
-
-
-#: Endings of the files that a figure is written to.
-FORMS = ("png", "pdf", "svg")
+        yield data
 
 
 def write_figure(figure: Figure, target: str | os.PathLike[str], name: str) -> list[Path]:
@@ -122,10 +128,7 @@ def write_figure(figure: Figure, target: str | os.PathLike[str], name: str) -> l
     ['sizes.png', 'sizes.pdf', 'sizes.svg']
     """
     paths = figure_paths(target, name)
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        with replacing(path) as file:
-            file.write(figure_bytes(figure, path.suffix[1:].lower()))
+    _ = [*_write(figure, paths)]
     return paths
 
 

@@ -217,7 +217,7 @@ class Summary:
             ("particles", f"{len(found)}"),
         ]
         if self.answer.control is not None:
-            rows.append(("false particles to expect", _false_particles(self.answer.control)))
+            rows += _false_particles(self.answer.control)
         if len(found):
             rows += self._of_particles
         if self.truth is not None:
@@ -365,8 +365,11 @@ def _density(score: Score) -> str:
     return f"{score.value / 10**power:.2f}{scaled} × 10{str(power).translate(_RAISED)} m⁻³"
 
 
-def _false_particles(control: Control) -> str:
+def _false_particles(control: Control) -> list[tuple[str, str]]:
     """Say what the control with shuffled species lets one expect."""
     number, volume = control.false_number(control.floor), control.false_volume(control.floor)
     of_number, of_volume = (_interval(number, "{:.1f}".format), _interval(volume, lambda v: f"{100 * v:.3f}"))
-    return f"{number.value:.1f}{of_number}; {100 * volume.value:.3f} %{of_volume} of the volume"
+    return [
+        ("false particles to expect", f"{number.value:.1f}{of_number}"),
+        ("… of the volume", f"{100 * volume.value:.3f} %{of_volume}"),
+    ]

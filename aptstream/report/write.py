@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from aptstream import __version__
 from aptstream.cloud.ranging import balance
-from aptstream.grid.files import save_grid
+from aptstream.grid.files import Decisions, save_grid
 from aptstream.io.vtk import write_vti
 from aptstream.pole import alignment_of
+from aptstream.report.beside import NOTHING, Beside
 from aptstream.report.figures import (
     cube_probability_histogram,
-    figure_bytes,
     grid_slices,
     save_figure,
     size_distribution,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def report(summary: Summary, out: Path) -> Path:
-    """Write ``report.html``, ``figures/``, ``particles.csv``, ``grid.zarr`` and ``grid.vti``.
+    """Write ``grid.zarr``, and what `write_report` writes.
 
     Parameters
     ----------
@@ -54,8 +54,29 @@ def report(summary: Summary, out: Path) -> Path:
     StoreError
         If the folder holds a grid already.
     """
+    search = summary.pole.search if summary.pole is not None else None
+    save_grid(out / "grid.zarr", summary.answer, Decisions(summary.guess is not None, search))
+    return write_report(summary, out)
+
+
+def write_report(summary: Summary, out: Path, beside: Beside = NOTHING) -> Path:
+    """Write ``report.html``, ``figures/``, ``particles.csv`` and ``grid.vti``; those of before are replaced.
+
+    Parameters
+    ----------
+    summary : Summary
+        The answer and where it came from.
+    out : Path
+        An existing folder.
+    beside : Beside
+        What other verbs found out: further sections of the page.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
     answer = summary.answer
-    save_grid(out / "grid.zarr", answer)
     votes = answer.votes
     grids: dict[str, npt.NDArray[Any]] = {
         "order": answer.order,
@@ -66,22 +87,16 @@ def report(summary: Summary, out: Path) -> Path:
     write_vti(out / "grid.vti", grids, origin_nm=votes.origin_nm, voxel_nm=votes.voxel_nm)
     table = particle_table(answer.found, answer.measures, before_nm=_before(summary))
     particles_csv(out / "particles.csv", table)
-    (out / "figures").mkdir(exist_ok=True)
     scene = make_scene(answer.found, answer.order, summary.store, host=summary.scan.roles.host)
-    drawn = figures(summary)
-    in_3d = particles_figure(scene)
-    save_figure(in_3d, out / "figures" / "particles_3d")
-    of_pole = draw_pole(summary.pole) if summary.pole is not None else {}
-    for name, (_, figure) in (drawn | of_pole).items():
-        save_figure(figure, out / "figures" / name)
+    in_3d = save_figure(particles_figure(scene), out / "figures" / "particles_3d")
     page = Page(
         title=str(summary.store.attrs["source"]["name"]),
         sentence=summary.sentence,
-        warnings=summary.warnings,
+        warnings=[*summary.warnings, *beside.not_shown],
         numbers=summary.numbers,
-        figures=_as_svg(drawn),
-        sections=_planes(summary, of_pole),
-        view=View(scene, figure_bytes(in_3d, "png")),
+        figures=_saved(figures(summary), out),
+        sections=[*_planes(summary, out), *beside.sections],
+        view=View(scene, in_3d["png"]),
         particles=table,
         settings=_settings(summary),
         provenance=_provenance(summary),
@@ -120,6 +135,12 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
             f"Judgements of the {edge} nm cubes at 1 nm stride: the expected ordered fraction of each.",
             cube_probability_histogram(p[np.isfinite(p)], summary.n_cubes - summary.n_valid, edge_nm=edge),
         ),
+        "sizes": (
+            "Sizes of the particles: radius of the sphere of equal volume. Bars: particles in a m³ in classes of "
+            "0.25 nm, from those that lie wholly inside, each weighted by the room that its size leaves; lines: 95 % "
+            "intervals from particles drawn again.",
+            size_distribution(answer.statistics, truth),
+        ),
         "voxel_votes": (
             f"Votes: every 1 nm voxel sums the {edge} nm cubes that cover it. The dashed line is the publication's "
             f"cut at 62 of 64; as each cube's number is its expected ordered fraction, only voxels deep inside large "
@@ -136,12 +157,6 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
                 title_unit="expected ordered fraction",
             ),
         ),
-        "sizes": (
-            "Sizes of the particles: radius of the sphere of equal volume. Bars: particles in a m³ in classes of "
-            "0.25 nm, from those that lie wholly inside, each weighted by the room that its size leaves; lines: 95 % "
-            "intervals from particles drawn again.",
-            size_distribution(answer.statistics, truth),
-        ),
         "mass_spectrum": (
             "Mass spectrum, with the ranges in their colours (pale bands) and the ions they stand for. Grey lies in no "
             "range; the largest peaks there are marked by their mass-to-charge-state ratio in Da.",
@@ -150,16 +165,18 @@ def figures(summary: Summary) -> dict[str, tuple[str, Figure]]:
     }
 
 
-def _as_svg(drawn: dict[str, tuple[str, Figure]]) -> list[tuple[str, bytes]]:
-    return [(caption, figure_bytes(figure, "svg")) for caption, figure in drawn.values()]
+def _saved(drawn: dict[str, tuple[str, Figure]], out: Path) -> list[tuple[str, bytes]]:
+    """Write figures to files, and return what the page shows of them."""
+    return [(caption, save_figure(figure, out / "figures" / name)["svg"]) for name, (caption, figure) in drawn.items()]
 
 
-def _planes(summary: Summary, drawn: dict[str, tuple[str, Figure]]) -> list[Section]:
+def _planes(summary: Summary, out: Path) -> list[Section]:
     """Tell of the search for planes, where there was one."""
     story = summary.pole
     if story is None:
         return []
-    return [Section("Lattice planes", story.sentence, story.facts(summary.store.n_ions), _as_svg(drawn))]
+    drawn = _saved(draw_pole(story), out)
+    return [Section("Lattice planes", story.sentence, story.facts(summary.store.n_ions), drawn)]
 
 
 def _settings(summary: Summary) -> dict[str, object]:

@@ -17,7 +17,7 @@ from aptstream.errors import ModelError, PlanError, RangingError, StoreError
 from aptstream.grid import Cut, find, save_grid
 from aptstream.io.seal import sealed
 from aptstream.model.modelfile import load_model
-from aptstream.runresult import open_result
+from aptstream.runresult import open_result, require_judged
 from aptstream.scan import open_scan
 
 SMALL = CheckSettings(n_shuffles=1, n_twins=1, size_nm=(18, 18, 20))
@@ -148,9 +148,9 @@ def changed_scan(ran, folder, **change):
 def test_a_result_without_planes_or_without_solute_has_nothing_to_check(ran, tmp_path):
     planes = {**dict(open_scan(ran[0] / "scan.zarr").attrs["planes"]), "visible": False}
     with pytest.raises(PlanError, match="No lattice planes are visible"):
-        open_result(changed_scan(ran[0], tmp_path / "blind", planes=planes))
+        require_judged(open_result(changed_scan(ran[0], tmp_path / "blind", planes=planes)))
     with pytest.raises(RangingError, match=r"holds no ion of its solute Cu: .* another --solute"):
-        open_result(changed_scan(ran[0], tmp_path / "other", solute=["Cu"]))
+        require_judged(open_result(changed_scan(ran[0], tmp_path / "other", solute=["Cu"])))
 
 
 @pytest.mark.parametrize("wrong", [{"n_shuffles": 0}, {"n_twins": 0}, {"seed": -1}, {"size_nm": (30, 7, 30)}])

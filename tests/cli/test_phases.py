@@ -36,7 +36,7 @@ def test_the_table_says_where_the_period_doubles(shown):
     stems = {"phase_zsdm", "phase_zxsdm", "sites"}
     figures = {f"{stem}.{form}" for stem in stems for form in ("png", "pdf", "svg")}
     assert {path.name for path in out.iterdir()} == figures | {
-        *("phases.csv", "phases.json", "sites.csv", "particle_order.csv")
+        *("phases.csv", "phases.json", "sites.csv", "particle_order.csv", "section.json")
     }
     rows = {(row["phase"], row["pair"]): row for row in rows_of(out / "phases.csv")}
     assert float(rows["particles", "Li–Li"]["doubled_significance"]) > 8

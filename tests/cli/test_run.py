@@ -56,7 +56,7 @@ def test_a_run_writes_every_promised_file_and_nothing_half(ran):
     assert names == {"points.zarr", "scan.zarr", "grid.zarr", "grid.vti", "particles.csv", "report.html", "figures"}
     figures = {path.name for path in (out / "figures").iterdir()}
     stems = {"mass_spectrum", "cube_probabilities", "voxel_votes", "order_slices", "sizes", "particles_3d"}
-    assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf")}
+    assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "pdf", "svg")}
     assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert not list(out.rglob(".*"))
 

@@ -214,7 +214,7 @@ def test_pairs_along_z_are_counted_as_one_by_one():
 def test_a_found_pole_has_both_pictures(needle_store, poles, tmp_path):
     story = story_of(needle_store.plain, poles[0])
     assert [path.name for path in pole_figures(story, tmp_path / "new")] == ["pole_map.png", "pole_planes.png"]
-    assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".png", ".pdf"}
+    assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".png", ".pdf", ".svg"}
     words = texts(pole_map(story))
     assert words.count("(0 0 1)") == 2
     assert "pole found" in words
