@@ -16,6 +16,7 @@ from aptstream import __version__
 from aptstream.cli_check import add_check_verbs
 from aptstream.cli_cluster import Insecure, SchedulerAt, TlsCa, TlsCert, TlsKey, Workers, scheduler_of, workers_for
 from aptstream.cli_compare import add_compare_verbs
+from aptstream.cli_complete import complete_model
 from aptstream.cli_figure import add_figure_verb
 from aptstream.cli_model import add_verbs, model_app
 from aptstream.cli_parts import (
@@ -40,6 +41,7 @@ from aptstream.cli_parts import (
     stdout,
     tell,
     verb,
+    wrote,
 )
 from aptstream.cli_phases import add_phase_verbs
 from aptstream.cli_pole import AcceptCandidate, Normal, add_pole_verbs, wish_for
@@ -247,6 +249,7 @@ def info(
 def export_particles(
     path: Annotated[Path, typer.Argument(help="Output folder of a run, or its particles.csv.")],
     to: Annotated[Path, typer.Option(help="File to write (.csv, .parquet, .h5).", callback=in_a_folder)],
+    json_to: JsonTo = None,
 ) -> None:
     """Write the particle table: one column a measure, named with its unit.
 
@@ -254,8 +257,9 @@ def export_particles(
     """
     from aptstream.report.tables import read_particles, write_particles
 
-    write_particles(to, read_particles(path))
-    stderr.print(f"wrote {to}")
+    table = read_particles(path)
+    write_particles(to, table)
+    wrote(to, json_to, n_particles=len(table.rows))
 
 
 @export_app.command("grid")
@@ -263,6 +267,7 @@ def export_particles(
 def export_grid(
     path: Annotated[Path, typer.Argument(help="Output folder of a run, or its grid.zarr.")],
     to: Annotated[Path, typer.Option(help="File to write (.npz).", callback=in_a_folder)],
+    json_to: JsonTo = None,
 ) -> None:
     """Write the 1 nm grid as NumPy arrays.
 
@@ -274,8 +279,9 @@ def export_grid(
 
     if to.suffix != ".npz":
         raise typer.BadParameter(f"found {to.name}, expected a name that ends in .npz", param_hint="--to")
-    export_npz(open_grid(path), to)
-    stderr.print(f"wrote {to}")
+    grid = open_grid(path)
+    export_npz(grid, to)
+    wrote(to, json_to, n_voxels=grid.order.size)
 
 
 app.command()(verb(simulate))
@@ -288,7 +294,10 @@ def evaluate(
     truth: Annotated[
         Path | None, typer.Option(help="True particles of the specimen (.truth.json). Default: the one in the folder.")
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Model whose networks judge a training library.")] = "order",
+    model: Annotated[
+        str,
+        typer.Option("--model", help="Model whose networks judge a training library.", autocompletion=complete_model),
+    ] = "order",
     seed: Seed = 1,
     json_to: JsonTo = None,
 ) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aptstream.cli_parts import Seed, in_a_folder, say_page, stderr, stdout, verb
+from aptstream.cli_parts import ModelOfRun, Seed, in_a_folder, say_page, stderr, stdout, verb
 from aptstream.display import StageDisplay, write_json
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ def check(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="Output folder of aptstream run.")],
     shuffles: Annotated[int, typer.Option(min=1, help="How often species are shuffled.")] = 5,
     twins: Annotated[int, typer.Option(min=1, help="Twins with particles that are simulated.")] = 2,
-    model: Annotated[
-        str | None, typer.Option("--model", help="The model of the run. Default: the shipped one that made the scan.")
-    ] = None,
+    model: ModelOfRun = None,
     seed: Seed = 1,
     json_to: Annotated[
         Path | None,

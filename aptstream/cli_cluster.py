@@ -27,11 +27,12 @@ SchedulerAt = Annotated[
     str | None,
     typer.Option(
         "--scheduler",
-        help="Of Dask, at tls://…, with --tls-ca, --tls-cert, --tls-key.",
+        help="Of Dask, at tls://…; --tls-ca, --tls-cert, --tls-key name PEM files (--insecure: none). See "
+        "docs/cluster.md.",
         rich_help_panel=_GROUP,
     ),
 ]
-# Not listed by --help, which is to fit a screen: they belong to --scheduler, whose help and docs/cluster.md name them.
+# Not listed by --help one by one, which is to fit a screen: the help of --scheduler, which they belong to, names them.
 TlsCa = Annotated[Path | None, typer.Option("--tls-ca", help="Certificate of the authority (PEM).", hidden=True)]
 TlsCert = Annotated[Path | None, typer.Option("--tls-cert", help="Own certificate (PEM).", hidden=True)]
 TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).", hidden=True)]

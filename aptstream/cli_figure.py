@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aptstream.cli_parts import Seed, stderr, stdout, verb
+from aptstream.cli_complete import complete_figure, complete_source
+from aptstream.cli_parts import JsonTo, Seed, stderr, stdout, verb
+from aptstream.display import write_json
 
 if TYPE_CHECKING:
     from aptstream.regions import Triple
@@ -21,9 +23,14 @@ def add_figure_verb(app: typer.Typer) -> None:
 
 @verb
 def figure(
-    name: Annotated[str | None, typer.Argument(help="Name of the figure: see --list.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the figure: see --list.", autocompletion=complete_figure)
+    ] = None,
     sources: Annotated[
-        list[str] | None, typer.Argument(help="What it is drawn from, such as the output folder of a run.")
+        list[str] | None,
+        typer.Argument(
+            help="What it is drawn from, such as the output folder of a run.", autocompletion=complete_source
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write (.png, .pdf, .svg), or a folder for all three.")
@@ -31,13 +38,14 @@ def figure(
     at: Annotated[str | None, typer.Option(help="Place in the specimen in nm, such as 8.5,5,12.")] = None,
     seed: Seed = 1,
     show_list: Annotated[bool, typer.Option("--list", help="Name all figures, one line each.")] = False,
+    json_to: JsonTo = None,
 ) -> None:
     """Draw a figure for a paper: labelled with units, safe for the colour-blind.
 
     Example: `aptstream figure votes R5096 --out votes.pdf`
     """
     if show_list:
-        _list()
+        _list(json_to)
         return
     if name is None:
         raise typer.BadParameter("give the name of a figure, or --list to see all", param_hint="NAME")
@@ -50,16 +58,23 @@ def figure(
     figure_paths(out, name)  # a wrong ending is refused before the work
     drawn, caption = draw(name, Sources(tuple(sources or ()), _place(at), seed))
     written = write_figure(drawn, out, name)
-    stdout.print(caption, highlight=False, markup=False, soft_wrap=True)
+    if json_to is not None:
+        write_json({"name": name, "caption": caption, "files": [str(path) for path in written]}, json_to)
+    if json_to is None or str(json_to) != "-":
+        stdout.print(caption, highlight=False, markup=False, soft_wrap=True)
     for path in written:
         stderr.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _list() -> None:
+def _list(json_to: Path | None) -> None:
     from aptstream.gallery import DRAWINGS
 
+    if json_to is not None:
+        facts = {name: {"takes": d.takes, "shows": d.shows, "caption": d.caption} for name, d in DRAWINGS.items()}
+        write_json({"figures": facts}, json_to)
+        return
     for name, drawing in DRAWINGS.items():
-        line = f"{name:<9} {drawing.takes:<18} {drawing.shows}"
+        line = f"{name:<11} {drawing.takes:<18} {drawing.shows}"
         stdout.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from aptstream.cli_complete import complete_model
 from aptstream.cli_parts import JsonTo, Seed, facts, stderr, stdout, tell, verb
 from aptstream.display import StageDisplay, write_json
 
@@ -133,7 +134,8 @@ def model_list(json_to: JsonTo = None) -> None:
 @model_app.command("show")
 @verb
 def model_show(
-    model: Annotated[str, typer.Argument(help="Name, or path of an .aptmodel file.")], json_to: JsonTo = None
+    model: Annotated[str, typer.Argument(help="Name, or path of an .aptmodel file.", autocompletion=complete_model)],
+    json_to: JsonTo = None,
 ) -> None:
     """Say what a model looks for, how it was made and what it scored.
 

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from aptstream.cli_complete import complete_model
 from aptstream.display import show_facts, write_json
 from aptstream.errors import AptstreamError
 
@@ -44,7 +45,21 @@ Solute = Annotated[
     str | None, typer.Option("--solute", help="Species that order, such as Li,Mg (as one). Default: guessed.")
 ]
 ModelName = Annotated[
-    str, typer.Option("--model", help="order, cubes, joint, or an .aptmodel file. Default: order.", show_default=False)
+    str,
+    typer.Option(
+        "--model",
+        help="order, cubes, joint, or an .aptmodel file. Default: order.",
+        show_default=False,
+        autocompletion=complete_model,
+    ),
+]
+ModelOfRun = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="The model of the run. Default: the shipped one that made the scan.",
+        autocompletion=complete_model,
+    ),
 ]
 RuntimeName = Annotated[
     str | None, typer.Option("--runtime", help="For networks: litert or tensorflow. Default: by the machine.")
@@ -114,6 +129,16 @@ def say_page(result: Path, folder: Path) -> None:
     if folder in [result / name for name in VERBS]:
         told = f"to see it on the page: aptstream report {shlex.quote(str(result))}"
         stdout.print(told, highlight=False, markup=False, soft_wrap=True)
+
+
+def wrote(to: Path, json_to: Path | None, **numbers: int) -> None:
+    """Say that a file was written, and how much of what is in it."""
+    if json_to is not None:
+        write_json({"file": str(to), **numbers}, json_to)
+    if json_to is None or str(json_to) != "-":
+        counts = ", ".join(f"{n:,} {what.removeprefix('n_')}" for what, n in numbers.items())
+        told = f"wrote {counts} to {to}" if counts else f"wrote {to}"
+        stderr.print(told, highlight=False, markup=False, soft_wrap=True)
 
 
 def _say_notes(error: BaseException) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aptstream.cli_parts import JsonTo, stderr, verb
+from aptstream.cli_parts import JsonTo, ModelOfRun, stderr, verb
 from aptstream.display import StageDisplay, show_summary
 
 
@@ -18,9 +18,7 @@ def add_report_verb(app: typer.Typer) -> None:
 
 def report(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="Output folder of aptstream run or demo.")],
-    model: Annotated[
-        str | None, typer.Option("--model", help="The model of the run. Default: the shipped one that made the scan.")
-    ] = None,
+    model: ModelOfRun = None,
     json_to: JsonTo = None,
 ) -> None:
     """Draw page, figures and tables of a result anew, without a scan.

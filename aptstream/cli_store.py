@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aptstream.cli_parts import JsonTo, facts, in_a_folder, stderr, stdout, tell, verb
+from aptstream.cli_parts import JsonTo, facts, in_a_folder, stderr, stdout, tell, verb, wrote
 from aptstream.display import StageDisplay, write_json
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def export_ions(
         bool,
         typer.Option("--indexed", help="Write the number of its particle in the place of each m/q (.pos, .epos)."),
     ] = False,
+    json_to: JsonTo = None,
 ) -> None:
     """Write ions for other programs, in stored order. CSV and VTK name the particle of each ion.
 
@@ -123,13 +124,14 @@ def export_ions(
     with StageDisplay(stderr) as stages:
         stages.begin("export")
         n_ions = write_ions(open_store(store), to, selection, progress=stages)
-    stderr.print(f"wrote {n_ions:,} ions to {to}", highlight=False, markup=False, soft_wrap=True)
+    wrote(to, json_to, n_ions=n_ions)
 
 
 @verb
 def export_ranges(
     store: StoreName,
     to: Annotated[Path, typer.Option(help="File to write (.rrng).", callback=in_a_folder)],
+    json_to: JsonTo = None,
 ) -> None:
     """Write the ranges that a point store was made with.
 
@@ -140,14 +142,16 @@ def export_ranges(
 
     if to.suffix.lower() != ".rrng":
         raise typer.BadParameter(f"found {to.name}, expected a name that ends in .rrng", param_hint="--to")
-    write_rrng(to, open_store(store).ranges)
-    stderr.print(f"wrote {to}", highlight=False, markup=False, soft_wrap=True)
+    table = open_store(store).ranges
+    write_rrng(to, table)
+    wrote(to, json_to, n_ranges=len(table.ranges))
 
 
 @verb
 def export_surface(
     result: Annotated[Path, typer.Argument(help="Output folder of a run, or its grid.zarr.")],
     to: Annotated[Path, typer.Option(help="File to write: .vtp, .ply or .stl.", callback=in_a_folder)],
+    json_to: JsonTo = None,
 ) -> None:
     """Write the surfaces of the particles as triangles, with number, radius and mean order of each particle.
 
@@ -158,8 +162,7 @@ def export_surface(
     with StageDisplay(stderr) as stages:
         stages.begin("surface")
         surface = write_surface(result, to)
-    told = f"wrote {len(surface):,} particles, {len(surface.faces):,} triangles, to {to}"
-    stderr.print(told, highlight=False, markup=False, soft_wrap=True)
+    wrote(to, json_to, n_particles=len(surface), n_triangles=len(surface.faces))
 
 
 def _region(box: str | None, sphere: str | None) -> Box | Sphere | None:

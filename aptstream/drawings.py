@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aptstream.model.explain import Towards
     from aptstream.phases.phasemap import PhaseMap
     from aptstream.regions import Triple
+    from aptstream.report.story import PoleStory
     from aptstream.sdm.image import Images
 
 #: Simulated images of each structure, at most, whose noise is compared; cubes of a specimen as many.
@@ -79,6 +80,19 @@ class Sources:
         """Distance of the planes of a run, as its scan measured it, in nm."""
         return self.scan.planes.period_nm / self.scan.crystal.doubling
 
+    @cached_property
+    def story(self) -> PoleStory:
+        """How the planes of a run were brought normal to z; of a store, or where a run did not, what can be found."""
+        from aptstream.redraw import story_of, story_sought
+        from aptstream.runresult import reconstruction_of
+
+        if kind_of(self.paths[0]) == POINTS:
+            return story_sought(self.store)
+        original, decided = reconstruction_of(Path(self.paths[0]), self.store), self.grid.decisions
+        search = decided.search if decided is not None else None
+        crystal = self.scan.crystal
+        return story_of(self.store, original, crystal, search) or story_sought(original, crystal)
+
     def model(self, place: int = 0) -> Model:
         """Return the model of this place, or the one that is used by default."""
         return load_model(self.paths[place]) if place < len(self.paths) else load_model()
@@ -89,6 +103,23 @@ def draw_specimen(given: Sources) -> Figure:
     from aptstream.report.specimen import specimen_figure
 
     return specimen_figure(given.store)
+
+
+def draw_pole_map(given: Sources) -> Figure:
+    """Draw where ions hit, and where planes were seen."""
+    from aptstream.report.pole_map import pole_map
+
+    return pole_map(given.story)
+
+
+def draw_pole_planes(given: Sources) -> Figure:
+    """Draw planes before and after they were aligned."""
+    from aptstream.report.plane_views import plane_views
+
+    story = given.story
+    if story.alignment is None or story.power is None:
+        raise PlanError(f"There are no planes to draw. {story.search.verdict}")
+    return plane_views(story.reconstruction, story.alignment, story.power, scaled=story.hkl is not None)
 
 
 def draw_slice(given: Sources) -> Figure:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aptstream import drawings
-from aptstream.drawings import Sources
 from aptstream.errors import PlanError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from aptstream.drawings import Sources
 
 
 @dataclass(frozen=True)
@@ -24,15 +23,12 @@ class Drawing:
         What it is drawn from: names in capitals, those that may be left out in brackets.
     shows : str
         A few words.
-    draw : callable
-        Sources → figure.
     caption : str
         For a paper: what is drawn, and in which units.
     """
 
     takes: str
     shows: str
-    draw: Callable[[Sources], Figure]
     caption: str
 
     @property
@@ -74,94 +70,130 @@ def draw(name: str, sources: Sources) -> tuple[Figure, str]:
         raise PlanError(
             f"The figure {name} is drawn from {drawing.takes or 'nothing'}, found {len(sources.paths)} sources."
         )
-    return drawing.draw(sources), drawing.caption
+    from aptstream import drawings  # only here: the shell asks for names, and wants them at once
+
+    drawn: Figure = getattr(drawings, f"draw_{name}")(sources)
+    return drawn, drawing.caption
 
 
 DRAWINGS = {
     "specimen": Drawing(
-        *("RUN|STORE", "ions from two sides, and where they hit (Fig. 1a–c)", drawings.draw_specimen),
+        "RUN|STORE",
+        "ions from two sides, hit density (Fig. 1a–c)",
         "Ions of a specimen by species, seen along y (a) and x (b), in nm; c: ions by place, smoothed, median 1.",
     ),
+    "pole_map": Drawing(
+        "RUN|STORE",
+        "desorption map, and directions of planes",
+        "a: desorption map, ions by place on the detector, smoothed, median 1; b: directions of the strongest waves "
+        "and of the poles in stereographic projection, z of the reconstruction in the middle, rings every 10°.",
+    ),
+    "pole_planes": Drawing(
+        "RUN|STORE",
+        "planes before and after they were aligned",
+        "Planes of a pole before (a) and after (b) they were aligned, in nm, seen from the side and stretched along "
+        "the normal; c: their power along the axis (chance: 1); d: distances along z of ions above each other.",
+    ),
     "slice": Drawing(
-        *("RUN|STORE [MODEL]", "a thin slice with lattice planes (Fig. 1d)", drawings.draw_slice),
+        "RUN|STORE [MODEL]",
+        "a thin slice with lattice planes (Fig. 1d)",
         "Ions of a slice 10 × 4 × 3 nm, z stretched; b: ions by height; ticks: planes at the spacing of the crystal.",
     ),
     "spectrum": Drawing(
-        *("RUN|STORE", "the mass spectrum with its ranges", drawings.draw_spectrum),
+        "RUN|STORE",
+        "the mass spectrum with its ranges",
         "Mass spectrum in Da, with the ranges in their colours and the largest peaks in no range.",
     ),
     "sdm": Drawing(
-        *("RUN", "SDMs of matrix and particle (Fig. 1e, f)", drawings.draw_sdm),
+        "RUN",
+        "SDMs of matrix and particle (Fig. 1e, f)",
         "zx-SDM (host–host pairs up to 1.5 nm apart) and z-SDMs (pairs up to 0.5 nm apart across) of a 4 nm cube in "
         "the matrix and of one in the largest particle; lines: planes, every second one solid.",
     ),
     "making": Drawing(
-        *("", "how training images are made (Fig. 2)", drawings.draw_making),
+        "",
+        "how training images are made (Fig. 2)",
         "Making of a training image, FCC above and L1₂ below: sites, shifts, detection, map of the Al–Al pairs.",
     ),
     "network": Drawing(
-        *("[MODEL]", "the layers of a network (Fig. 3a)", drawings.draw_network),
+        "[MODEL]",
+        "the layers of a network (Fig. 3a)",
         "Layers of a network: shape of each result, what the layer does, and its number of parameters.",
     ),
     "training": Drawing(
-        *("[MODEL]", "loss by epoch, with folds (Fig. 3b, S2)", drawings.draw_training),
+        "[MODEL]",
+        "loss by epoch, with folds (Fig. 3b, S2)",
         "Loss (binary cross-entropy) by epoch; thin: each fold of a cross-validation.",
     ),
     "depth": Drawing(
-        *("MODEL…", "final loss by number of convolutions (Fig. 3c)", drawings.draw_depth),
+        "MODEL…",
+        "final loss by number of convolutions (Fig. 3c)",
         "Loss (binary cross-entropy) after the last epoch by the number of convolutions; dashes: each fold.",
     ),
     "test": Drawing(
-        *("LIBRARY MODEL…", "probabilities of test images, and ROC (Fig. 4)", drawings.draw_test),
+        "LIBRARY MODEL…",
+        "probabilities of test images, and ROC (Fig. 4)",
         "Probability of order of every test image, and ROC curve with the area under it.",
     ),
     "votes": Drawing(
-        *("RUN", "votes, with SDMs of zones (Fig. 5)", drawings.draw_votes),
+        "RUN",
+        "votes, with SDMs of zones (Fig. 5)",
         "Voxels by the sum of the probabilities of the cubes that cover them, and zx-SDMs of the cubes round voxels "
         "of three zones (host–host pairs, each map to its own largest).",
     ),
     "sums": Drawing(
-        *("RUN", "votes inside and near the edge", drawings.draw_sums),
+        "RUN",
+        "votes inside and near the edge",
         "Voxels by the sum (inside) or mean (edge) of the probabilities of the cubes that cover them; dashed: cut.",
     ),
     "cubes": Drawing(
-        *("RUN", "cube probabilities, with SDMs (Fig. S3)", drawings.draw_cubes),
+        "RUN",
+        "cube probabilities, with SDMs (Fig. S3)",
         "Cubes by their probability of order, and zx-SDMs of cubes of four zones (each map to its own largest).",
     ),
     "phases": Drawing(
-        *("RUN", "z-SDMs of both phases by species (Fig. 6b, c)", drawings.draw_phases),
+        "RUN",
+        "z-SDMs of both phases by species (Fig. 6b, c)",
         "z-SDMs of the ions in particles and in the matrix by pairs of species; a shell of 1 nm is left out.",
     ),
     "planes": Drawing(
-        *("RUN", "zx-SDMs of both phases by species", drawings.draw_planes),
+        "RUN",
+        "zx-SDMs of both phases by species",
         "zx-SDMs of the ions in particles and in the matrix by pairs of species; a shell of 1 nm is left out.",
     ),
     "sites": Drawing(
-        *("RUN", "which species sits with which plane", drawings.draw_sites),
+        "RUN",
+        "which species sits with which plane",
         "Where the species sit in the particles: shares of the planes, and order by species.",
     ),
     "compare": Drawing(
-        *("RUN", "isocomposition and other methods (Fig. 6d)", drawings.draw_compare),
+        "RUN",
+        "isocomposition and other methods (Fig. 6d)",
         "The specimen seen by the established methods beside the ordered particles: maps, sizes, shares, proxigrams.",
     ),
     "order": Drawing(
-        *("RUN", "three slices through the order map", drawings.draw_order),
+        "RUN",
+        "three slices through the order map",
         "Slices through the order map, 1 nm voxels; outlined: particles.",
     ),
     "sizes": Drawing(
-        *("RUN", "size distribution (Fig. S4)", drawings.draw_sizes),
+        "RUN",
+        "size distribution (Fig. S4)",
         "Particles in a m³ by radius in nm, each weighted by the room that its size leaves; lines: 95 % intervals.",
     ),
     "inside": Drawing(
-        *("MODEL [LIBRARY]", "feature maps and Grad-CAM (Fig. 7); TensorFlow", drawings.draw_inside),
+        "MODEL [LIBRARY]",
+        "feature maps and Grad-CAM (Fig. 7); TensorFlow",
         "Maps of each convolution, dark to light by themselves, and Grad-CAM over the image.",
     ),
     "noise": Drawing(
-        *("LIBRARY [RUN]", "noise of simulated and measured images (Fig. S1)", drawings.draw_noise),
+        "LIBRARY [RUN]",
+        "noise of simulated and real images (Fig. S1)",
         "Noise variance of grey pictures by Immerkær's estimate, in squared grey levels, as densities.",
     ),
     "voxel": Drawing(
-        *("RUN", "SDM round one place, give --at (Fig. S5)", drawings.draw_voxel),
+        "RUN",
+        "SDM round one place, give --at (Fig. S5)",
         "zx-SDM and z-SDMs of the cube of 4 nm round one voxel, with the votes that the voxel got.",
     ),
 }

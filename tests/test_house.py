@@ -23,6 +23,7 @@ CLI = (
     "check",
     "cluster",
     "compare",
+    "complete",
     "figure",
     "model",
     "parts",

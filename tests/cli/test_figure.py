@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from commands import assert_one_message, call, done
 
+from aptstream import drawings
 from aptstream.drawings import Sources
 from aptstream.gallery import DRAWINGS, draw
 from aptstream.model.modelfile import save_model
@@ -106,8 +107,20 @@ def test_inside(library, models, tmp_path):
     done("figure", "inside", models[1], library, "--out", tmp_path / "library.png")
 
 
+def test_a_figure_says_as_json_what_was_written(tmp_path):
+    said = json.loads(done("figure", "making", "--out", tmp_path / "new", "--json", "-"))
+    assert said["name"] == "making"
+    assert said["caption"] == DRAWINGS["making"].caption
+    assert said["files"] == [str(tmp_path / "new" / f"making.{form}") for form in ("png", "pdf", "svg")]
+
+
+def test_every_name_has_its_function():
+    assert {name.removeprefix("draw_") for name in dir(drawings) if name.startswith("draw_")} == set(DRAWINGS)
+
+
 def test_the_list_names_all_on_a_line_each():
     lines = done("figure", "--list").splitlines()
+    assert list(json.loads(done("figure", "--list", "--json", "-"))["figures"]) == list(DRAWINGS)
     assert [line.split()[0] for line in lines] == list(DRAWINGS)
     assert max(map(len, lines)) <= 80
 

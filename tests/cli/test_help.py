@@ -74,21 +74,52 @@ def test_a_default_that_is_told_in_words_is_the_default(words):
             assert words_of == [f"{part:g}" if isinstance(part, float | int) else part for part in default]
 
 
-#: Verbs whose result is a file or a copy of bytes: they say where it went.
-WITHOUT_NUMBERS = {name for name in LEAVES if name[0] in ("export", "figure")}
-
-
 @by_leaf
-def test_every_verb_that_prints_a_result_prints_it_as_json_too(words):
-    flags = {flag for option in LEAVES[words].params for flag in option.opts}
-    assert ("--json" in flags) == (words not in WITHOUT_NUMBERS)
+def test_every_verb_gives_its_result_as_json_too(words):
+    assert "--json" in {flag for option in LEAVES[words].params for flag in option.opts}
 
 
-def test_the_shell_can_complete_verbs_and_options():
+@pytest.mark.parametrize("words", [("run",), ("scan",), ("repair",)], ids=" ".join)
+def test_the_help_names_the_options_of_a_scheduler(words):
+    hidden = {flag for option in LEAVES[words].params if getattr(option, "hidden", False) for flag in option.opts}
+    assert hidden == {"--tls-ca", "--tls-cert", "--tls-key", "--insecure"}
+    text = help_of(words)
+    assert all(flag in text for flag in (*hidden, "docs/cluster.md"))
+
+
+def completed(line):
+    """What bash offers after Tab at the end of a line."""
+    words = line.split(" ")
+    asked = {"_APTSTREAM_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    return CliRunner().invoke(app, [], prog_name="aptstream", env=asked).stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("aptstream sp", ["spectrum"]),
+        ("aptstream rep", ["repair", "report"]),
+        ("aptstream run --solu", ["--solute"]),
+        ("aptstream figure pole", ["pole_map", "pole_planes"]),
+        ("aptstream run a.pos --model or", ["order"]),
+        ("aptstream scan R.zarr --model ot", ["other.aptmodel"]),
+        ("aptstream check R --model ", ["cubes", "joint", "order", "folder", "other.aptmodel"]),
+        ("aptstream model show cu", ["cubes"]),
+        ("aptstream figure votes fol", ["folder"]),
+        ("aptstream figure votes folder/", ["folder/particles.csv"]),
+        ("aptstream figure votes nowhere/", []),
+    ],
+)
+def test_the_shell_completes_verbs_options_figures_models_and_paths(line, offered, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name in ("other.aptmodel", "folder/particles.csv", ".hidden"):
+        (tmp_path / name).touch()
+    assert sorted(completed(line)) == sorted(offered)
+
+
+def test_completion_can_be_installed():
     assert "--install-completion" in help_of(())
-    asked = {"_APTSTREAM_COMPLETE": "complete_bash", "COMP_WORDS": "aptstream sp", "COMP_CWORD": "1"}
-    told = CliRunner().invoke(app, [], prog_name="aptstream", env=asked)
-    assert told.stdout.split() == ["spectrum"]
 
 
 def said(*args):

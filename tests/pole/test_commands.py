@@ -80,6 +80,14 @@ def test_a_run_finds_turns_and_scans_and_its_page_says_so(searched, tmp_path):
     assert "planes, found with strength" in done.stderr
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "(0 0 1)" in page or "(1 0 0)" in page or "(0 1 0)" in page
+    again = call("report", tmp_path / "out", "--json", tmp_path / "again.json")
+    assert again.exit_code == 0, again.stderr
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8") == page
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out" / "figures").glob("pole_*")}
+    for name in ("pole_map", "pole_planes"):
+        drawn = call("figure", name, tmp_path / "out", "--out", tmp_path / "figures")
+        assert drawn.exit_code == 0, drawn.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == before
     as_it_is = call("run", searched.pos, *alloy, "--a", 0.405, "--no-align", "--out", tmp_path / "as-it-is")
     assert as_it_is.exit_code == 0, as_it_is.stderr
     assert not (tmp_path / "as-it-is" / "aligned.zarr").exists()
@@ -97,6 +105,10 @@ def test_a_run_stops_where_there_are_no_planes(searched, tmp_path):
     assert done.exit_code == 1
     assert "No planes were found" in done.stderr
     assert "--no-align" in done.stderr
+    drawn = call("figure", "pole_planes", tmp_path / "ions.zarr", "--out", tmp_path / "a.png")
+    assert drawn.exit_code == 1
+    assert "There are no planes to draw. No planes were found" in drawn.stderr
+    assert call("figure", "pole_map", tmp_path / "ions.zarr", "--out", tmp_path / "a.png").exit_code == 0
     looked = call("pole", tmp_path / "ions.zarr", "--workers", 0)
     assert looked.exit_code == 0
     assert "No planes were found" in " ".join(looked.stdout.split())
