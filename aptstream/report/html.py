@@ -56,7 +56,7 @@ HEADINGS = {
 ONLY_IN_FILE = ("guinier_nm", "_inside_at_pct", "_inside_sd_at_pct")
 _NUMERAL = re.compile(r"\d")
 #: Spaces at which a number must not be parted from its unit, its error or its element.
-_TIGHT = re.compile(r" (?=[±×%]|nm\b|m⁻)|(?<=[±×]) |(?<=[A-Z]) (?=\d)|(?<=[A-Z][a-z]) (?=\d)")
+_TIGHT = re.compile(r" (?=[±%]|nm\b|× 10|m⁻)|(?<=±) |(?<=×) (?=10)|(?<=[A-Z]) (?=\d)|(?<=[A-Z][a-z]) (?=\d)")
 _INTERVAL = re.compile(r" \((\d+%: [^()]*)\)")
 
 

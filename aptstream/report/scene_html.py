@@ -55,7 +55,7 @@ def view_section(view: View | None) -> Iterator[str]:
     scene = view.scene
     source = f"data:image/png;base64,{base64.b64encode(view.still).decode()}"
     yield '<section class="view" aria-labelledby="view-title">'
-    yield '<h2 id="view-title">Particles in 3D</h2>'
+    yield f'<h2 id="view-title">{"Particles" if scene.bodies else "Ions"} in 3D</h2>'
     yield f'<p class="still"><img src="{source}" alt="{escape(_described(scene))}"></p>'
     yield '<div class="stage" hidden>'
     yield '<div class="scene">'
@@ -70,7 +70,8 @@ def view_section(view: View | None) -> Iterator[str]:
     yield "</div>"
     yield "</div>"
     yield from _layers(scene)
-    yield '<p class="picked" role="status">No particle chosen: click one, or a row of the table.</p>'
+    picked = "No particle chosen: click one, or a row of the table." if scene.bodies else "No particle can be drawn."
+    yield f'<p class="picked" role="status">{picked}</p>'
     yield "</div>"
     if scene.note:
         yield f'<p class="note">{escape(scene.note)}</p>'

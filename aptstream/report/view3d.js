@@ -326,7 +326,7 @@ function showView(section) {
 
   // ---- choosing: a particle, its row, and a sentence ----
   const rows = () => [...document.querySelectorAll("tr[data-particle]")];
-  const said = section.querySelector(".picked");
+  const said = section.querySelector(".picked"), nothing = said.textContent;
   function choose(number) {
     chosen = scene.particles.findIndex((particle) => particle.number === number);
     const row = rows().find((one) => one.dataset.particle === String(number));
@@ -334,7 +334,7 @@ function showView(section) {
       other.classList.remove("chosen");
       other.removeAttribute("aria-current");
     }
-    said.textContent = number ? "Particle " + number : "No particle chosen: click one, or a row of the table.";
+    said.textContent = number ? "Particle " + number : nothing;
     if (number && chosen < 0) said.textContent += " is too small to be drawn here.";
     if (chosen >= 0) {
       const { radius: r, order, centre } = scene.particles[chosen];
