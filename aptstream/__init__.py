@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from aptstream.pole.pole import Pole as Pole
     from aptstream.pole.power import PlanePower as PlanePower
     from aptstream.pole.power import plane_power as plane_power
+    from aptstream.redraw import redraw_report as redraw_report
     from aptstream.regions import Box as Box
     from aptstream.regions import Cylinder as Cylinder
     from aptstream.regions import OrientedBox as OrientedBox
@@ -259,6 +260,7 @@ _ROOMS = {
     "peers.pairs": ("PairTable", "neighbour_table", "pair_table", "shells_of"),
     "peers.proxigram": ("Interface", "LevelSurface", "Proxigram", "fit_interface", "proxigram"),
     "points": ("PointCloud", "Range", "RangeTable", "Roles"),
+    "redraw": ("redraw_report",),
     "regions": ("Box", "Cylinder", "OrientedBox", "Sphere"),
     "report": ("PoleStory", "Summary", "pole_figures", "report"),
     "report.phases": ("phase_figures",),

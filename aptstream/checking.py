@@ -44,7 +44,7 @@ from aptstream.runresult import RunResult, open_result, require_judged, require_
 from aptstream.scan import ScanStore, run_scan
 from aptstream.simulate import write_specimen
 from aptstream.simulate.specimen import SpecimenPlan
-from aptstream.workflow import Stages
+from aptstream.workflow import Quiet, Stages
 
 Floats = npt.NDArray[np.float64]
 
@@ -95,19 +95,6 @@ class CheckSettings:
             )
 
 
-class _Quiet:
-    """Stages that nobody looks at."""
-
-    def begin(self, stage: str) -> None:
-        """Say nothing."""
-
-    def note(self, text: str) -> None:
-        """Say nothing."""
-
-    def __call__(self, stage: str, done: int, total: int, unit: str) -> None:
-        """Say nothing."""
-
-
 def check_result(
     path: str | PathLike[str],
     settings: CheckSettings = CheckSettings(),
@@ -146,7 +133,7 @@ def check_result(
     RangingError
         If the specimen holds no ion of a host or solute species.
     """
-    stages = _Quiet() if stages is None else stages
+    stages = Quiet() if stages is None else stages
     result = open_result(path, model)
     require_judged(result)
     stages.begin("find")

@@ -28,9 +28,9 @@ def report(
     Example: `aptstream report R5096`
     """
     from aptstream.model.modelfile import load_model
-    from aptstream.redraw import redraw
+    from aptstream.redraw import redraw_report
 
     with StageDisplay(stderr) as stages:
-        summary = redraw(result, stages, model=load_model(model) if model is not None else None)
+        summary = redraw_report(result, model=load_model(model) if model is not None else None, stages=stages)
         stages.finish()
         show_summary(summary, result, stages.seconds, json_to)

@@ -22,10 +22,10 @@ from aptstream.report.summary import Summary
 from aptstream.report.write import write_report
 from aptstream.runresult import open_result, reconstruction_of, require_same
 from aptstream.simulate import read_truth
-from aptstream.workflow import Stages
+from aptstream.workflow import Quiet, Stages
 
 
-def redraw(path: str | PathLike[str], stages: Stages, *, model: Model | None = None) -> Summary:
+def redraw_report(path: str | PathLike[str], *, model: Model | None = None, stages: Stages | None = None) -> Summary:
     """Draw page, figures and tables of a result anew.
 
     The particles are found again in the stored scan, by the rule that made them. What ``aptstream phases``,
@@ -35,10 +35,10 @@ def redraw(path: str | PathLike[str], stages: Stages, *, model: Model | None = N
     ----------
     path : path
         Output folder of ``aptstream run`` or ``demo``. Ions, scan and grid stay as they are.
-    stages : Stages
-        Told of every stage.
     model : Model, optional
         The model of the run; the shipped one that made the scan where it is not given.
+    stages : Stages, optional
+        Told of every stage, as by `aptstream.workflow.analyse`.
 
     Returns
     -------
@@ -51,6 +51,7 @@ def redraw(path: str | PathLike[str], stages: Stages, *, model: Model | None = N
     ModelError
         If the scan was made by a model that is not shipped and not given.
     """
+    stages = Quiet() if stages is None else stages
     result = open_result(path, model)
     decided = result.grid.decisions or Decisions()  # older grids do not say
     original = reconstruction_of(result.folder, result.store)

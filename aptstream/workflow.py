@@ -57,6 +57,19 @@ class Stages(Progress, Protocol):
         """Say what was decided on the way."""
 
 
+class Quiet:
+    """Stages that nobody looks at."""
+
+    def begin(self, stage: str) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def __call__(self, stage: str, done: int, total: int, unit: str) -> None:
+        """Say nothing."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What is to be found out about a file.
