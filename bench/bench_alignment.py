@@ -12,13 +12,13 @@ voxels inside that region, 1 nm from its face, of all specimens together is prin
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from lines import read, row, show
 
 from aptstream.cloud import ingest
 from aptstream.cloud.store import PointStore
@@ -63,15 +63,18 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--specimens", type=int, default=4)
-    given = parser.parse_args()
-    for level in LEVELS:
-        pairs = [compare(level, number) for number in range(given.specimens)]
+    parser.add_argument("--level", choices=LEVELS, action="append", help="may be given again")
+    parser.add_argument("--height-nm", type=float, default=CONE.height_nm)
+    given = read(parser, {"specimens": 1, "level": ["good"], "height_nm": 30.0})
+    cone = replace(CONE, height_nm=given.height_nm)
+    for level in given.level or LEVELS:
+        pairs = [compare(level, number, cone) for number in range(given.specimens)]
         flat, aligned = (ap([pair[k] for pair in pairs]) for k in (0, 1))
-        row = {"name": "AP of voxels", "level": level, "without distortion": flat, "aligned": aligned}
-        print(json.dumps({**row, "difference": round(aligned - flat, 4)}), flush=True)
+        name = f"alignment.average_precision.{level}"
+        show(name, aligned, "1", rival=("without distortion", flat), difference=aligned - flat)
 
 
-def compare(level: str, number: int) -> tuple[JudgedVoxels, JudgedVoxels]:
+def compare(level: str, number: int, cone: Cone) -> tuple[JudgedVoxels, JudgedVoxels]:
     """Judge the voxels of a needle without distortion, and of the same with one."""
     rng = np.random.default_rng((SEED, number))
     sigma_normal, sigma_lateral, efficiency = LEVELS[level]
@@ -79,7 +82,7 @@ def compare(level: str, number: int) -> tuple[JudgedVoxels, JudgedVoxels]:
         CRYSTAL,
         tilt_deg=0,
         spin_deg=float(rng.uniform(0, 360)),
-        cone=CONE,
+        cone=cone,
         dome_radius_nm=np.inf,
         sigma_normal_nm=sigma_normal,
         sigma_lateral_nm=sigma_lateral,
@@ -106,20 +109,21 @@ def compare(level: str, number: int) -> tuple[JudgedVoxels, JudgedVoxels]:
         away = np.hypot(*needle.cloud.position[:, :2].T)
         cut = needle.cloud[away < alignment.pole.radius_nm]
         straight_store = stored(cut, needle, Path(folder, "straight"))
-        seen = Cylinder((0, 0, 0), (0, 0, CONE.height_nm), inner)
+        seen = Cylinder((0, 0, 0), (0, 0, cone.height_nm), inner)
         first = judged(straight_store, needle.ordered_particles, seen, Path(folder, "scan"))
     tell = {"level": level, "number": number, "tilt_deg": bent.tilt_deg, "dome_nm": bent.dome_radius_nm}
     tell |= {"radius_nm": alignment.pole.radius_nm, "without distortion": ap([first]), "aligned": ap([second])}
-    print(json.dumps({"name": "specimen", **tell}), flush=True)
+    row("alignment.specimen", **tell)
     return first, second
 
 
 def strewn(settings: NeedleSettings, rng: np.random.Generator) -> Particles:
     """Strew particles of 1.5 to 3 nm along the axis of the pole, about a tenth of the volume."""
-    axis = np.array([settings.poles[0].on_axis_nm(z * settings.z_scale)[:2] for z in range(int(CONE.height_nm))])
+    height = settings.cone.height_nm
+    axis = np.array([settings.poles[0].on_axis_nm(z * settings.z_scale)[:2] for z in range(int(height))])
     centre, radius = np.zeros((0, 3)), np.zeros(0)
     for _ in range(600):
-        new, r = rng.uniform((-10, -10, 4), (10, 10, CONE.height_nm - 4)), rng.uniform(1.5, 3)
+        new, r = rng.uniform((-10, -10, 4), (10, 10, height - 4)), rng.uniform(1.5, 3)
         new[:2] += axis[int(new[2])]
         if (np.linalg.norm(centre - new, axis=1) > radius + r + 1).all() and len(radius) < 60:
             centre, radius = np.vstack([centre, new]), np.append(radius, r)
@@ -148,7 +152,7 @@ def judged(store: PointStore, particles: Particles, region: Cylinder, out: Path)
 def ap(parts: list[JudgedVoxels]) -> float:
     """Average precision of voxels together."""
     scores = voxel_scores(pool_voxels(parts), np.random.default_rng(0), n_draws=0)
-    return round(float(scores["average_precision"].value), 4)
+    return float(scores["average_precision"].value)
 
 
 if __name__ == "__main__":

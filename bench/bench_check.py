@@ -6,12 +6,13 @@ A row for each specimen: conditions that were measured, those that it was made w
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from lines import read, row, show
 
 from aptstream import checking
 from aptstream.cloud import ingest
@@ -25,9 +26,10 @@ from aptstream.simulate import LEVELS, Settings, draw_particles, plan_specimen, 
 SCORES = ("radius_bias_nm", "volume_fraction_error", "recall_1_1.5", "recall_1.5", "precision")
 
 
-def check_of(seed: int, level: str, n_twins: int) -> dict[str, object]:
+def check_of(seed: int, level: str, n_twins: int, size_nm: tuple[float, ...]) -> dict[str, Any]:
     """Make a specimen, find its particles, and check them."""
-    rng, settings, model = np.random.default_rng(seed), replace(Settings(), **LEVELS[level]), load_model()
+    rng, model = np.random.default_rng(seed), load_model()
+    settings = replace(Settings(), size_nm=size_nm, **LEVELS[level])
     particles = draw_particles(rng, settings.size_nm, volume_fraction=0.07, mean_nm=2.2, n_small=12)
     plan = plan_specimen(rng, particles, settings)
     with tempfile.TemporaryDirectory() as name:
@@ -43,18 +45,14 @@ def check_of(seed: int, level: str, n_twins: int) -> dict[str, object]:
     return {
         "level": level,
         "seed": seed,
-        "sigma_z_nm": [round(told.sigma_z_nm, 4), settings.sigma_z_nm],
+        "sigma_z_nm": [told.sigma_z_nm, settings.sigma_z_nm],
         "sigma_xy_nm": [told.sigma_xy_nm, settings.sigma_xy_nm],
-        "efficiency": [round(told.efficiency, 3), settings.efficiency],
-        "matrix": [round(told.matrix, 4), round(sum(plan.matrix), 4)],
-        "particles": [round(told.particles, 3), round(settings.particle_solute, 3)],
-        "n_false": [[round(v, 1) for v in (row.number.value, row.number.high)] for row in check.false]
-        + [int((~compared.correct).sum())],
+        "efficiency": [told.efficiency, settings.efficiency],
+        "matrix": [told.matrix, float(sum(plan.matrix))],
+        "particles": [told.particles, settings.particle_solute],
+        "n_false": [[one.number.value, one.number.high] for one in check.false] + [int((~compared.correct).sum())],
         **{
-            name: [
-                [round(v, 3) for v in (score.value, score.low, score.high)]
-                for score in (check.scores[name], true[name])
-            ]
+            name: [[score.value, score.low, score.high] for score in (check.scores[name], true[name])]
             for name in SCORES
         },
     }
@@ -65,11 +63,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--specimens", type=int, default=3, help="of each level")
     parser.add_argument("--twins", type=int, default=2)
-    options = parser.parse_args()
+    parser.add_argument("--size", type=float, nargs=3, metavar="NM", default=Settings().size_nm)
+    toy = {"specimens": 1, "twins": 1, "size": (18.0, 18.0, 20.0)}
+    options = read(parser, toy)
     checking.BLURS = ()  # they have no truth to be held against
     for level in LEVELS:
-        for seed in range(options.specimens):
-            print(json.dumps(check_of(500 + seed, level, options.twins)), flush=True)
+        checks = [check_of(500 + k, level, options.twins, tuple(options.size)) for k in range(options.specimens)]
+        for check in checks:
+            row("check.specimen", **check)
+        for name in SCORES:
+            off = np.array([foretold[0] - true[0] for foretold, true in (check[name] for check in checks)])
+            off = off[np.isfinite(off)]  # no particle of a band, no recall
+            if len(off):
+                show(f"check.{name}.{level}", np.abs(off).mean(), "mean difference of foretold and true", n=len(off))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ prints one JSON object a line.
 from __future__ import annotations
 
 import argparse
-import json
-import time
-from collections.abc import Callable
 
 import numpy as np
+from lines import median_cpu, read, show
 from scipy import ndimage
 
 from aptstream.points import PointCloud, Roles
@@ -53,22 +51,12 @@ def with_scipy(cloud: PointCloud, size: int) -> None:
         np.divide(real**2 + imaginary**2, np.maximum(noise, 1e-12))
 
 
-def median_cpu(work: Callable[[], object], repeats: int) -> float:
-    """Median process CPU time in s."""
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return float(np.median(times))
-
-
 def main() -> None:
     """Print the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=30, help="edge of the specimen in nm")
     parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
+    arguments = read(parser, {"size": 24, "repeats": 3})
     size, rng = arguments.size, np.random.default_rng(0)
     n = 33 * size**3
     species = (1 + (rng.random(n) < 0.12)).astype(np.uint8)
@@ -80,19 +68,9 @@ def main() -> None:
         ("unranged", "Al", "Li"),
     )
     box = CellBox((0, 0, 0), (0, 0, 0), (size, size, size))
-    ours = median_cpu(lambda: dark_field(cloud, ROLES, Planes(PERIOD), box=box), arguments.repeats)
-    theirs = median_cpu(lambda: with_scipy(cloud, size), arguments.repeats)
-    figure = {"name": "darkfield.5_scales", "value": round(1e6 * ours / n, 4), "unit": "s/M ions (CPU)"}
-    print(
-        json.dumps(
-            {
-                **figure,
-                "rival": "scipy.ndimage",
-                "rival_value": round(1e6 * theirs / n, 4),
-                "ratio": round(theirs / ours, 2),
-            }
-        )
-    )
+    works = [lambda: dark_field(cloud, ROLES, Planes(PERIOD), box=box), lambda: with_scipy(cloud, size)]
+    ours, theirs = (1e6 * seconds / n for seconds in median_cpu(works, arguments.repeats))
+    show("darkfield.5_scales", ours, "s/M ions (CPU)", rival=("scipy.ndimage", theirs), better="less")
 
 
 if __name__ == "__main__":

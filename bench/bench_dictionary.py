@@ -8,11 +8,12 @@ prints one JSON object a line. The rival is counting every cube alone from a spe
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from lines import read, show
 
 from aptstream.crystal import Crystal
 from aptstream.sdm.image import View
@@ -22,6 +23,7 @@ from aptstream.sdm.window import SdmWindow
 
 CRYSTAL = Crystal("L12", 0.405)
 RHOZ = SdmWindow("rhoz", half_z_nm=1.5, bins_z=75, half_lateral_nm=2.0, bins_lateral=10)
+UNIT = "images/s (CPU)"
 VIEWS = {
     "matched.rhoz_contrast": View(RHOZ, "contrast"),
     "matched.rhoz_channels": View(RHOZ, "channels"),
@@ -42,7 +44,9 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--specimens", type=int, default=200)
-    n = parser.parse_args().specimens
+    parser.add_argument("--images", type=int, default=2000, help="of the publication's kind")
+    given = read(parser, {"specimens": 4, "images": 27})
+    n, n_li = given.specimens, given.images
     per_specimen = (SPECIMEN_NM - 3) ** 3
     for name, view in VIEWS.items():
         shared = MatchedRecipe(CRYSTAL, {4: view}, n_specimens=n)
@@ -50,18 +54,8 @@ def main() -> None:
         images_per_second(lambda path, v=view: make_matched(path, MatchedRecipe(CRYSTAL, {4: v}, 4), seed=0), 1)  # warm
         ours = images_per_second(lambda path, r=shared: make_matched(path, r, seed=1), n * per_specimen)
         rival = images_per_second(lambda path, r=alone: make_matched(path, r, seed=1), n)
-        report(f"dictionary.{name}", ours, "a specimen of its own for each image", rival)
-    n_li = 2000
-    report(
-        "dictionary.li2021", images_per_second(lambda path: make_li2021(path, seed=1, n_images=n_li), n_li), None, None
-    )
-
-
-def report(name: str, value: float, rival: str | None, rival_value: float | None) -> None:
-    """Print one line."""
-    line = {"name": name, "value": round(value), "unit": "images/s (CPU)", "rival": rival}
-    ratio = None if rival_value is None else round(value / rival_value, 2)
-    print(json.dumps({**line, "rival_value": rival_value and round(rival_value), "ratio": ratio}), flush=True)
+        show(f"dictionary.{name}", ours, UNIT, rival=("a specimen of its own for each image", rival))
+    show("dictionary.li2021", images_per_second(lambda path: make_li2021(path, seed=1, n_images=n_li), n_li), UNIT)
 
 
 if __name__ == "__main__":

@@ -3,22 +3,23 @@
     OMP_NUM_THREADS=1 python bench/bench_gridnet.py [--size 40] [--channels 30] [--repeats 5]
 
 prints one JSON object a line. Needs TensorFlow (the extra `train`). LiteRT has no dilated 3D convolution, so
-`gridnet.undilated` is the same network with a dilation of 1: as many products. `gridnet.portable` is our kernel with
+`gridnet.undilated` is the same network with a dilation of 1: as many products. `gridnet.portable_…` is our kernel with
 fewer instructions against all that this processor has; `gridnet.memory` is measured on a grid of twice the edge.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import resource
-import time
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from lines import median_cpu, read, show
 
 from aptstream.model.gridnet import INSTRUCTIONS, GridNet, TrainedGridNet
 from aptstream.model.networks import require_tensorflow
@@ -27,25 +28,9 @@ if TYPE_CHECKING:
     import keras
 
 
-def median_cpu(work: Callable[[], object], repeats: int) -> float:
-    """Median process CPU time in s, after one call to warm up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return float(np.median(times))
-
-
 def peak_bytes() -> int:
     """Peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def say(name: str, value: float, unit: str, **more: object) -> None:
-    """Print one figure."""
-    print(json.dumps({"name": name, "value": round(value, 4), "unit": unit, **more}), flush=True)
 
 
 def with_tensorflow(net: keras.Model, features: np.ndarray) -> Callable[[], np.ndarray]:
@@ -57,7 +42,8 @@ def with_tensorflow(net: keras.Model, features: np.ndarray) -> Callable[[], np.n
 
 def with_litert(net: keras.Model, features: np.ndarray) -> Callable[[], np.ndarray]:
     """Logits by TensorFlow's light runtime."""
-    flatbuffer = require_tensorflow().lite.TFLiteConverter.from_keras_model(net).convert()
+    with redirect_stdout(sys.stderr):  # the converter talks
+        flatbuffer = require_tensorflow().lite.TFLiteConverter.from_keras_model(net).convert()
     lite = Interpreter(model_content=flatbuffer, num_threads=1)
     entry, end = lite.get_input_details()[0]["index"], lite.get_output_details()[0]["index"]
     lite.resize_tensor_input(entry, (1, *features.shape))
@@ -77,7 +63,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=40, help="edge of the grid in voxels")
     parser.add_argument("--channels", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
+    arguments = read(parser, {"size": 24, "repeats": 3})
     rng, channels, unit = np.random.default_rng(0), arguments.channels, "M voxels/s (CPU)"
     features = rng.standard_normal((*(arguments.size,) * 3, channels)).astype(np.float32)
     large = rng.standard_normal((*(2 * arguments.size,) * 3, channels)).astype(np.float32)
@@ -85,8 +71,8 @@ def main() -> None:
     threading.set_intra_op_parallelism_threads(1)
     threading.set_inter_op_parallelism_threads(1)
 
-    def rate(work: Callable[[], object]) -> float:
-        return arguments.size**3 / 1e6 / median_cpu(work, arguments.repeats)
+    def rates(*works: Callable[[], object]) -> list[float]:
+        return [arguments.size**3 / 1e6 / seconds for seconds in median_cpu(works, arguments.repeats)]
 
     dilated = GridNet(channels)
     undilated = GridNet(channels, tuple((edge, 1, filters) for edge, _, filters in dilated.layers))
@@ -102,15 +88,13 @@ def main() -> None:
         for rival in who:
             theirs = rivals[rival](keras_net, features)
             np.testing.assert_allclose(ours.logits(features), theirs(), rtol=1e-5, atol=1e-5)
-            mine, other = rate(partial(ours.logits, features)), rate(theirs)
-            figures = {"rival": rival, "rival_value": round(other, 4), "ratio": round(mine / other, 2)}
-            say(f"gridnet.{name}", mine, unit, **figures)
+            mine, other = rates(partial(ours.logits, features), theirs)
+            show(f"gridnet.{name}", mine, unit, rival=(rival, other))
         if net is dilated:
-            best = rate(partial(ours.logits, features))
             for how in INSTRUCTIONS[:-1]:
-                value = rate(partial(ours.logits, features, instructions=how))
-                say("gridnet.portable", value, unit, how=how, rival=INSTRUCTIONS[-1], ratio=round(value / best, 2))
-    say("gridnet.memory", memory, "bytes/voxel beside the features, logits included")
+                value, best = rates(partial(ours.logits, features, instructions=how), partial(ours.logits, features))
+                show(f"gridnet.portable_{how}", value, unit, rival=(INSTRUCTIONS[-1], best))
+    show("gridnet.memory", memory, "bytes/voxel beside the features, logits included")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lines import median_cpu, read, show
 
 from aptstream.cloud import ingest, open_store
 from aptstream.cluster import local_client
@@ -51,13 +52,6 @@ def simulate(n_ions: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         depth = np.sort(rng.uniform(start, start + n, n)) / n_ions
         position[:, 2] = edge * (depth - 0.5) + rng.normal(0, 0.5, n)
         yield position, rng.choice(LINES_DA, n, p=SHARES) + rng.exponential(0.03, n)
-
-
-def cpu_seconds(job: Callable[[], object]) -> float:
-    """CPU time of a job, in seconds, all threads of the process."""
-    start = time.process_time()
-    job()
-    return time.process_time() - start
 
 
 def peak_mib() -> float:
@@ -94,17 +88,6 @@ def apart(pos: Path, out: Path, workers: int) -> dict[str, Any]:
     return found
 
 
-def report(name: str, value: float, unit: str, **further: float | str) -> None:
-    """Print one figure."""
-    figures = {"name": name, "value": value, "unit": unit, **further}
-    print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}))
-
-
-def against(name: str, value: float, rival: str, rival_value: float) -> None:
-    """Print a figure of which more is better, and a rival's."""
-    report(name, value, "M ions/s (CPU)", rival=rival, rival_value=rival_value, ratio=value / rival_value)
-
-
 def run(folder: Path, n: int, workers: int) -> None:
     """Run all figures."""
     pos, out, million = folder / "ions.pos", folder / "ions.zarr", n / 1e6
@@ -116,24 +99,25 @@ def run(folder: Path, n: int, workers: int) -> None:
             for part in parts:
                 np.fromfile(stream, ">f4", part).astype("f4")
 
-    reading = million / cpu_seconds(plain)
-    blocks = million / cpu_seconds(lambda: [len(block) for block in open_ions(pos).blocks()])
-    against("ingest.read_blocks", blocks, "numpy fromfile", reading)
+    rate, works = "M ions/s (CPU)", [plain, lambda: [len(block) for block in open_ions(pos).blocks()]]
+    reading, blocks = (million / seconds for seconds in median_cpu(works, 7))
+    show("ingest.read_blocks", blocks, rate, rival=("numpy fromfile", reading))
     found = apart(pos, out, 0)
-    against("ingest.pos_to_store", million / found["cpu"], "numpy fromfile", reading)
+    show("ingest.pos_to_store", million / found["cpu"], rate, rival=("numpy fromfile", reading))
     begun = 0.0
     for stage, end in [*found["ends"].items(), ("complete", found["cpu"])]:
-        report(f"ingest.cpu_of_{stage}", (end - begun) / n * 1e9, "ns per ion")
+        show(f"ingest.cpu_of_{stage}", (end - begun) / n * 1e9, "ns per ion")
         begun = end
-    report("ingest.peak_memory", found["peak"], "MiB", file_mib=16 * n / 2**20)
+    show("ingest.peak_memory", found["peak"], "MiB", file_mib=16 * n / 2**20)
     if workers:
         turns = [[apart(pos, folder / f"{turn}-{k}.zarr", k)["wall"] for k in (1, workers)] for turn in range(TURNS)]
-        one, many = np.median(turns, axis=0)  # wall times swing with what else a machine does
-        report("ingest.workers", one / many, f"x, {workers} workers against 1", seconds=many, seconds_of_one=one)
+        one, many = (float(seconds) for seconds in np.median(turns, axis=0))  # they swing with what else a machine does
+        show("ingest.workers", many, "s (wall)", rival=("one worker", one), better="less", workers=workers)
     store = open_store(out)
     task = Box((-8.0, -8.0, -8.0), (11.0, 11.0, 11.0))
     inside = len(store.query(task)) / 1e6
-    report("ingest.query_19nm_box", inside / cpu_seconds(lambda: store.query(task)), "M ions/s (CPU)")
+    (seconds,) = median_cpu([lambda: store.query(task)], 1)
+    show("ingest.query_19nm_box", inside / seconds, rate)
 
 
 def main() -> None:
@@ -143,7 +127,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--measure", type=Path, nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = read(parser, {"ions": 400_000})
     if given.measure:
         print(json.dumps(measure(*given.measure, given.workers)))
         return

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from collections.abc import Callable, Sequence
-from time import process_time
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from lines import median_cpu, read, show
 from scipy.spatial import cKDTree
 
 from aptstream.cloud.tree import PointTree
@@ -43,7 +42,7 @@ def main() -> None:
     """Measure and print one JSON object a line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--edge-nm", type=float, default=24.0, help="edge of the cube of ions")
-    edge = parser.parse_args().edge_nm
+    edge = read(parser, {"edge_nm": 14.0}).edge_nm
     rng = np.random.default_rng(0)
     cloud = stored(rng.random((int(PER_NM3 * edge**3), 3)) * edge)
     position, per_ion = cloud.position, 1e9 / len(cloud)
@@ -107,8 +106,8 @@ def regions_compared(
         if not (np.array_equal(a, b) and np.array_equal(a, np.sort(c))):
             raise SystemExit(f"{name}: the two trees disagree")
     per_region = 1e6 / len(regions)
-    only = {"lists_only": round(seconds[3] / seconds[0], 2), "one_by_one": round(seconds[1] * per_region, 2)}
-    show(name, seconds[0] * per_region, seconds[2] * per_region, "us/region", only)
+    only = {"lists_only": seconds[3] / seconds[0], "one_by_one": seconds[1] * per_region}
+    tell(name, seconds[0] * per_region, seconds[2] * per_region, "us/region", only)
 
 
 def nearest_compared(ours: dict[str, PointTree], position: npt.NDArray[np.float32]) -> None:
@@ -127,7 +126,7 @@ def nearest_compared(ours: dict[str, PointTree], position: npt.NDArray[np.float3
             expected, same = rival.query(inquired, k=11)
             if not (np.array_equal(distance[order], expected) and np.array_equal(rows[order], same)):
                 raise SystemExit(f"nearest.{kind}: the two trees disagree")
-        show(f"nearest_11.{kind}", value * per_ion, min(seconds[2:]) * per_ion, "us/ion", {})
+        tell(f"nearest_11.{kind}", value * per_ion, min(seconds[2:]) * per_ion, "us/ion", {})
 
 
 def compare(
@@ -138,24 +137,12 @@ def compare(
     expected = rivals[0]()
     if isinstance(expected, np.ndarray) and not np.array_equal(ours[0](), expected):
         raise SystemExit(f"{name}: the two trees disagree")
-    show(name, seconds[0] * scale, min(seconds[1:]) * scale, unit, {})
+    tell(name, seconds[0] * scale, min(seconds[1:]) * scale, unit, {})
 
 
-def median_cpu(questions: Sequence[Question], rounds: int) -> list[float]:
-    """CPU seconds of each question, asked in turn."""
-    seconds = np.empty((rounds, len(questions)))
-    for turn in range(rounds):
-        for at, ask in enumerate(questions):
-            begin = process_time()
-            ask()
-            seconds[turn, at] = process_time() - begin
-    return [float(value) for value in np.median(seconds, axis=0)]
-
-
-def show(name: str, value: float, rival_value: float, unit: str, more: dict[str, float]) -> None:
+def tell(name: str, value: float, rival_value: float, unit: str, more: dict[str, float]) -> None:
     """Print one result."""
-    line = {"name": f"kdtree.{name}", "value": round(value, 3), "unit": unit, "rival": "scipy cKDTree"}
-    print(json.dumps(line | {"rival_value": round(rival_value, 3), "ratio": round(rival_value / value, 2)} | more))
+    show(f"kdtree.{name}", value, f"{unit} (CPU)", rival=("scipy cKDTree", rival_value), better="less", **more)
 
 
 if __name__ == "__main__":

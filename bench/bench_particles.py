@@ -12,11 +12,9 @@ prints one JSON object a level and one for all: errors, and how often a 95 % int
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import resource
-import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from bench_recognition import model_for
 from cases import LEVELS, Case, Population, case_of
+from lines import read, row, show
 from specimens import Specimen, lognormal_radii, make_specimen, write_specimen
 
 from aptstream.cloud import ingest
@@ -44,6 +43,16 @@ FRACTION = 0.08
 POPULATION = Population(mean_nm=2.5, sd_nm=0.6, fraction=FRACTION, scattered=True)
 #: Compositions are compared for particles of at least this radius in nm.
 MIN_RADIUS_NM = 2.0
+
+
+#: Largest errors that were asked for.
+ASKED = {
+    "radius_bias_nm": 0.10,
+    "radius_rmse_nm": 0.20,
+    "volume_fraction_error": 0.05,
+    "number_density_error": 0.05,
+    "composition_bias_at_pct": 1.5,
+}
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,7 @@ def _holds(score: Score, true: float) -> bool:
     return bool(score.low <= true <= score.high)
 
 
-def row(level: str, parts: list[Measured]) -> dict[str, object]:
+def errors(level: str, parts: list[Measured]) -> dict[str, object]:
     """Write the errors of several windows together."""
 
     def together(name: str) -> np.ndarray:
@@ -217,12 +226,20 @@ def timed(name: str, work, *given, **named):
     """Do a step, and print what it took."""
     begin = time.process_time()
     made = work(*given, **named)
-    spent = {"name": f"many.{name}", "cpu_seconds": round(time.process_time() - begin, 1)}
+    seconds = time.process_time() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     n = {"particles": len(made)} if isinstance(made, Precipitates) else {}
-    sys.stdout.write(json.dumps({**spent, **n, "peak_mib": round(peak)}) + "\n")
-    sys.stdout.flush()
+    show(f"particles.many.{name}", seconds, "s (CPU)", peak_mib=peak, **n)
     return made
+
+
+def tell(level: str, parts: list[Measured]) -> None:
+    """Print the errors of a level, and those that matter most beside what was asked of them."""
+    found = errors(level, parts)
+    row("particles.errors", **found)
+    for name, asked in ASKED.items():
+        show(f"particles.{name}.{level}", abs(found[name]), "absolute", rival=("asked", asked), better="less")
+    show(f"particles.held_all.{level}", found["held_all"], "share", rival=("asked", 0.95), n=found["n_particles"])
 
 
 def main() -> None:
@@ -234,7 +251,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, nargs=3, metavar="NM", default=Case().size_nm)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--many", type=int, metavar="EDGE", help="a large grid of so many voxels on an edge instead")
-    given = parser.parse_args()
+    given = read(parser, {"specimens": 1, "level": ["good"], "size": (22.0, 22.0, 26.0), "workers": 1})
     if given.many:
         many(given.many)
         return
@@ -244,9 +261,8 @@ def main() -> None:
             works = [Work(level, given.first_seed + k, tuple(given.size)) for k in range(given.specimens)]
             parts = list(workers.map(measure, works))
             every += parts
-            sys.stdout.write(json.dumps(row(level, parts)) + "\n")
-            sys.stdout.flush()
-    sys.stdout.write(json.dumps(row("all", every)) + "\n")
+            tell(level, parts)
+    tell("all", every)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ prints one JSON object a line: the mean over specimens, the truth, and how far t
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from lines import read, show
 
 from aptstream.cloud import ingest
 from aptstream.io import write_pos
@@ -36,7 +36,7 @@ NONE = Particles(np.zeros((0, 3)), np.zeros(0), np.zeros(0, int))
 def judged(seed: int, settings: Settings, *, ordered: bool) -> Iterator[tuple[str, float, Estimate]]:
     """Name, true value and estimate of every number of one specimen."""
     rng = np.random.default_rng(seed)
-    particles = draw_particles(rng, SIZE_NM, volume_fraction=0.1) if ordered else NONE
+    particles = draw_particles(rng, settings.size_nm, volume_fraction=0.1) if ordered else NONE
     specimen = simulate_specimen(rng, particles, settings)
     with tempfile.TemporaryDirectory() as folder:
         write_pos(Path(folder, "a.pos"), specimen.cloud.position, specimen.cloud.mass_to_charge)
@@ -77,21 +77,24 @@ def main() -> None:
     """Judge specimens of both levels, with particles of two degrees of order and without any."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--specimens", type=int, default=8)
-    n = parser.parse_args().specimens
+    parser.add_argument("--size", type=float, nargs=3, metavar="NM", default=SIZE_NM)
+    given = read(parser, {"specimens": 1, "size": (18.0, 18.0, 18.0)})
+    n = given.specimens
     for level, values in LEVELS.items():
         for case, order in (("ordered", 1.0), ("half ordered", 0.5), ("random", 0.0)):
             found: dict[str, list[tuple[float, float, float]]] = {}
             for seed in range(n):
-                settings = Settings(SIZE_NM, order=order, **values)
+                settings = Settings(tuple(given.size), order=order, **values)
                 for name, truth, estimate in judged(seed, settings, ordered=order > 0):
                     found.setdefault(name, []).append((truth, estimate.value, estimate.sigma))
             for name, rows in found.items():
                 truth, value, sigma = np.array(rows).T
                 z = (value - truth) / sigma if sigma.all() else None
-                line = {"level": level, "case": case, "name": name, "n": len(rows), "truth": round(truth.mean(), 4)}
-                line |= {"mean": round(value.mean(), 5), "stated_error": round(float(np.sqrt((sigma**2).mean())), 5)}
-                line["scatter_in_errors"] = None if z is None else round(float(np.sqrt((z**2).mean())), 2)
-                print(json.dumps(line), flush=True)
+                scatter = None if z is None else float(np.sqrt((z**2).mean()))
+                errors = {"stated_error": float(np.sqrt((sigma**2).mean())), "scatter_in_errors": scatter}
+                unit = "us/ion (CPU)" if name == "cpu_us_per_ion" else "1"
+                called = f"phases.{name}.{case}.{level}".replace(" ", "_")
+                show(called, value.mean(), unit, n=len(rows), truth=truth.mean(), **errors)
 
 
 if __name__ == "__main__":

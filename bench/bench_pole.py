@@ -15,7 +15,6 @@ Prints one JSON object a specimen, then one a rate, with Wilson intervals of 95 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from lines import read, row, show
 from scipy.stats import binomtest, qmc
 
 from aptstream.cloud import ingest
@@ -58,24 +58,25 @@ def main() -> None:
     parser.add_argument("--structureless", type=int, default=50)
     parser.add_argument("--si", type=Path)
     parser.add_argument("--workers", type=int, default=1, help="processes")
-    given = parser.parse_args()
+    given = read(parser, {"specimens": 1, "blurred": 0, "structureless": 1})
     with ProcessPoolExecutor(given.workers) as pool:
         blurred = told("blurred", each(pool, points(given.blurred, SEED + 1, 0.06)))
         nothing = told("structureless", pool.map(structureless, range(given.structureless)))
         rows = told("needle", each(pool, points(given.specimens, SEED)))
-    sharp = [row for row in rows if row["sigma_nm"] <= 0.05]
-    rate("success up to 0.05 nm", sharp, "success")
+    sharp = [one for one in rows if one["sigma_nm"] <= 0.05]
+    rate("success_up_to_0.05_nm", sharp, "success")
     for hkl in FAMILIES:
-        rate(f"success up to 0.05 nm {hkl}", [row for row in sharp if row["hkl"] == list(hkl)], "success")
-    rate("success from 0.05 to 0.06 nm", [row for row in rows if row["sigma_nm"] > 0.05], "success")
-    rate("success at 0.06 nm", blurred, "success")
-    rate("named right where found", [row for row in rows if row["success"]], "named")
-    rate("false poles in structureless needles", nothing, "found")
+        called = "".join(map(str, hkl))
+        rate(f"success_up_to_0.05_nm.{called}", [one for one in sharp if one["hkl"] == list(hkl)], "success")
+    rate("success_from_0.05_to_0.06_nm", [one for one in rows if one["sigma_nm"] > 0.05], "success")
+    rate("success_at_0.06_nm", blurred, "success")
+    rate("named_right_where_found", [one for one in rows if one["success"]], "named")
+    rate("false_poles_in_structureless_needles", nothing, "found")
     if rows:
-        cost = float(np.median([row["cpu_s_per_million"] for row in rows]))
-        print(json.dumps({"name": "CPU seconds per million ions", "value": round(cost, 2)}))
+        cost = float(np.median([one["cpu_s_per_million"] for one in rows]))
+        show("pole.cost", cost, "s/M ions (CPU)", rival=("asked", 3.0), better="less")
     if nothing:
-        print(json.dumps({"name": "highest strength without planes", "value": max(row["strength"] for row in nothing)}))
+        show("pole.highest_strength_without_planes", max(one["strength"] for one in nothing), "1")
     if given.si:
         measured(given.si)
 
@@ -184,7 +185,7 @@ def measured(path: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             found = find_poles(stored(position, Path(folder)), grid=grid)
         window = {"lateral_nm": grid.lateral_nm, "axial_nm": grid.axial_nm}
-        tell("measured", {**window, "found": len(found.poles), "strength": round(found.best_strength, 2)})
+        row("pole.measured", **window, found=len(found.poles), strength=found.best_strength)
     for amplitude in (0.12, 0.2):
         for tilt in (0.0, 12.0, 25.0):
             put_in(position.astype(np.float64), amplitude, tilt)
@@ -206,8 +207,8 @@ def put_in(position: Floats, amplitude: float, tilt_deg: float) -> None:
         found = find_poles(stored(position - shift[:, None] * normal, Path(folder)))
     best = found.best
     angle = None if best is None else np.degrees(np.arccos(min(1.0, abs(float(np.dot(best.direction, normal))))))
-    row = {"amplitude": amplitude, "tilt_deg": tilt_deg, "found": best is not None and best.status == "found"}
-    tell("put in", {**row, "strength": round(found.best_strength, 1), "angle_deg": angle})
+    told = {"amplitude": amplitude, "tilt_deg": tilt_deg, "found": best is not None and best.status == "found"}
+    row("pole.put_in", **told, strength=found.best_strength, angle_deg=angle)
 
 
 def stored(position: npt.ArrayLike, folder: Path) -> PointStore:
@@ -217,12 +218,6 @@ def stored(position: npt.ArrayLike, folder: Path) -> PointStore:
     return ingest(folder / "ions.pos", ranges=ALL, out=folder / "ions.zarr")
 
 
-def tell(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Print a row."""
-    print(json.dumps({"name": name, **row}), flush=True)
-    return row
-
-
 def each(pool: ProcessPoolExecutor, drawn: list[tuple[tuple[int, int], Floats]]) -> Iterator[dict[str, Any]]:
     """Look at every needle that was drawn."""
     return pool.map(look, [seed for seed, _ in drawn], [point for _, point in drawn])
@@ -230,7 +225,11 @@ def each(pool: ProcessPoolExecutor, drawn: list[tuple[tuple[int, int], Floats]])
 
 def told(name: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Print rows as they come."""
-    return [tell(name, row) for row in rows]
+    every = []
+    for one in rows:
+        row(f"pole.{name}", **one)
+        every.append(one)
+    return every
 
 
 def rate(name: str, rows: list[dict[str, Any]], what: str) -> None:
@@ -238,8 +237,7 @@ def rate(name: str, rows: list[dict[str, Any]], what: str) -> None:
     if rows:
         n = sum(bool(row[what]) for row in rows)
         low, high = binomtest(n, len(rows)).proportion_ci(method="wilson")
-        value = {"value": round(n / len(rows), 4), "of": len(rows), "from": round(low, 3), "to": round(high, 3)}
-        print(json.dumps({"name": name, **value}), flush=True)
+        show(f"pole.{name}", n / len(rows), "share", of=len(rows), interval=[low, high])
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ time, blocks of the usual size, every ion checked. Opening counts too, since tex
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
+from lines import median_cpu, read, show
 
 from aptstream.io import open_ions, write_nxapm, write_pos
 from aptstream.io.epos import EPOS, write_epos
@@ -57,34 +56,23 @@ def by_library(path: Path, group: str) -> None:
         _ = root[group.replace("reconstruction", "mass_to_charge_conversion") + "mass_to_charge"][:]
 
 
-def read(path: Path) -> None:
+def read_blocks(path: Path) -> None:
     """Read a file in blocks."""
     for _ in open_ions(path).blocks(rows=BLOCK_IONS):
         pass
-
-
-def best_seconds(job: Callable[[], object]) -> float:
-    """CPU time of a job, the best of three, all threads of the process."""
-    best = float("inf")
-    for _ in range(3):
-        start = time.process_time()
-        job()
-        best = min(best, time.process_time() - start)
-    return best
 
 
 def main() -> None:
     """Print all figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ions", type=int, default=2_000_000)
-    n_ions = parser.parse_args().ions
+    n_ions = read(parser, {"ions": 300_000}).ions
     with tempfile.TemporaryDirectory() as name:
         for suffix, rival in write_all(Path(name), n_ions).items():
             path = Path(name, f"a{suffix}")
-            ours, theirs = (n_ions / best_seconds(job) / 1e6 for job in (lambda p=path: read(p), rival))
+            ours, theirs = (n_ions / s / 1e6 for s in median_cpu([lambda p=path: read_blocks(p), rival], 3))
             called = "h5py" if suffix in (".nxs", ".h5") else "np.loadtxt" if suffix == ".csv" else "np.fromfile"
-            figure = {"name": f"read{suffix}", "value": round(ours, 2), "unit": "M ions/s (CPU)", "rival": called}
-            print(json.dumps({**figure, "rival_value": round(theirs, 2), "ratio": round(ours / theirs, 2)}))
+            show(f"read{suffix}", ours, "M ions/s (CPU)", rival=(called, theirs))
 
 
 if __name__ == "__main__":

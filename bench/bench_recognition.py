@@ -5,26 +5,29 @@ every rival (`rivals.py`) sees the same ions; none sees the truth.
 
     python bench/bench_recognition.py [--specimens 4] [--only mixed] [--level hard] [--workers 2] [--draws 200]
 
-prints one JSON object for each case, level and method: scores of the voxels and particles of all its specimens
-together. With `--draws` each score has the ends of its 95 % interval beside it.
+prints a row for each case, level and method: scores of the voxels and particles of all its specimens together. With
+`--draws` each score has the ends of its 95 % interval beside it. Then the figures that matter most of the first preset,
+beside those of every method that is not ours. The publication's own network, with its own rule, is one of them with
+`--li2021 MODEL`, or with `--li2021-images 3000`, which trains it first on so many images (needs TensorFlow).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from bench_li2021 import trained
 from cases import CASES, LEVELS, case_of
-from rivals import RIVALS, Ions, Result, Seen, preset, tuning_of
+from lines import read, row, show
+from rivals import RIVALS, Ions, Result, Seen, preset, published_rule, tuning_of
 from specimens import Specimen, make_specimen, write_specimen
 
 from aptstream.cloud import PointStore, ingest
@@ -36,7 +39,7 @@ from aptstream.grid.truth import TrueVolumes
 from aptstream.model.bootstrap import Score
 from aptstream.model.calibration import reliability, uncertainty
 from aptstream.model.curves import JudgedVoxels, judge_voxels, pool_voxels, voxel_scores
-from aptstream.model.modelfile import Model, load_model
+from aptstream.model.modelfile import Model, load_model, save_model
 from aptstream.scan import run_scan
 
 #: Names for `load_model`, or paths: a new preset is one more name. Rivals that need votes take those of the first one.
@@ -44,17 +47,32 @@ PRESETS = ("order", "cubes", "joint")
 #: Specimens of a benchmark have this seed and the next ones; rivals were tuned on another one.
 FIRST_SEED = 1000
 BANDS_NM = ((0.5, 1.0), (1.0, 1.5), (1.5, np.inf))
+#: Figures of the claim, whether more or less of them is better, and their unit; of errors without their sign.
+FIGURES: dict[str, tuple[Literal["more", "less"], str]] = {
+    "auc": ("more", "1"),
+    "average_precision": ("more", "1"),
+    "recall_1_1.5": ("more", "share"),
+    "recall_1.5": ("more", "share"),
+    "precision": ("more", "share"),
+    "radius_bias_nm": ("less", "nm"),
+    "volume_fraction_error": ("less", "share"),
+    "false_per_1000_nm3": ("less", "particles"),
+}
 
 
 @dataclass(frozen=True)
 class Work:
-    """One specimen to be judged by every method; `size_nm` makes it smaller than the case says."""
+    """One specimen to be judged by every method; `size_nm` makes it smaller than the case says.
+
+    `published` is the publication's network: what its method is called, and where the model is.
+    """
 
     case: str
     level: str
     seed: int
     size_nm: tuple[float, float, float] | None = None
     presets: tuple[str, ...] = PRESETS
+    published: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +119,12 @@ def judge(work: Work) -> dict[str, Judged]:
             result = method(first)
             if result is not None:
                 judged[name] = against_truth(result, truth)
+        if work.published is not None:
+            name, path = work.published
+            try:
+                judged[name] = against_truth(published_rule(look(specimen, store, path, work)), truth)
+            except AptstreamError as error:
+                judged[name] = Judged(error=str(error))
     return judged
 
 
@@ -118,9 +142,9 @@ def against_truth(result: Result, truth: TrueVolumes) -> Judged:
     return Judged(voxels, compare_volumes(result.labels, result.volume_nm3, truth), result.uncertain)
 
 
-def row(work: Work, method: str, parts: list[Judged], n_draws: int) -> dict[str, object]:
+def scores_of(work: Work, method: str, parts: list[Judged], n_draws: int) -> dict[str, Any]:
     """Score the specimens of a case and a level together."""
-    line: dict[str, object] = {
+    line: dict[str, Any] = {
         "case": work.case,
         "level": work.level,
         "method": method,
@@ -141,6 +165,7 @@ def row(work: Work, method: str, parts: list[Judged], n_draws: int) -> dict[str,
         flags = [part.uncertain for part in parts if part.uncertain is not None]
         for name, flagged in zip(("uncertain", "certain"), _flagged(flags), strict=True):
             line |= {f"n_{name}": int(flagged.sum()), f"right_{name}": int(comparison.correct[flagged].sum())}
+    line["false_per_1000_nm3"] = _rounded(1000 * (~comparison.correct).sum() / comparison.volume_nm3)
     return {**line, "n_true": int(comparison.considered.sum()), "n_found": len(comparison.correct)}
 
 
@@ -160,7 +185,7 @@ def _rounded(value: float) -> float | None:
     return round(float(value), 5) if np.isfinite(value) else None
 
 
-def table(works: list[list[Work]], n_workers: int, n_draws: int) -> Iterator[dict[str, object]]:
+def table(works: list[list[Work]], n_workers: int, n_draws: int) -> Iterator[list[dict[str, Any]]]:
     """Judge groups of specimens in worker processes, and yield the rows of each group as soon as it is whole."""
     with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn")) as workers:
         waiting: list[tuple[Work, list[Future[dict[str, Judged]]]]] = [
@@ -169,8 +194,24 @@ def table(works: list[list[Work]], n_workers: int, n_draws: int) -> Iterator[dic
         for index, (work, futures) in enumerate(waiting):
             parts = [future.result() for future in futures]
             waiting[index] = (work, [])  # the voxels of a group are let go when its rows are written
-            for method in parts[0]:
-                yield row(work, method, [part[method] for part in parts], n_draws)
+            yield [scores_of(work, method, [part[method] for part in parts], n_draws) for method in parts[0]]
+
+
+def tell(rows: list[dict[str, Any]], presets: tuple[str, ...]) -> None:
+    """Print the rows of a case and level, and the figures of the first preset beside those that are not ours."""
+    for scores in rows:
+        row("recognition.row", **scores)
+    ours, others = rows[0], [scores for scores in rows if scores["method"] not in presets]
+    for name, (better, unit) in FIGURES.items():
+        value = ours.get(name)
+        if value is None:
+            continue
+        for scores in others:
+            theirs = scores.get(name)
+            rival = None if theirs is None else (scores["method"], abs(theirs))
+            if rival is not None:
+                called = f"recognition.{ours['case']}.{ours['level']}.{name}"
+                show(called, abs(value), unit, rival=rival, better=better, method=ours["method"])
 
 
 def main() -> None:
@@ -184,16 +225,24 @@ def main() -> None:
     parser.add_argument("--size", type=float, nargs=3, metavar="NM", help="size of the specimens in nm")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--draws", type=int, default=0, help="draws for 95 %% intervals")
-    given = parser.parse_args()
-    size = tuple(given.size) if given.size else None
-    works = [
-        [Work(case, level, given.first_seed + k, size, tuple(given.preset or PRESETS)) for k in range(given.specimens)]
-        for case in given.only or CASES
-        for level in given.level or LEVELS
-    ]
-    for line in table(works, given.workers, given.draws):
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+    parser.add_argument("--li2021", type=Path, metavar="MODEL", help="the publication's network, trained by aptstream")
+    parser.add_argument("--li2021-images", type=int, default=0, help="train it first on so many images, for 3 epochs")
+    toy = {"specimens": 1, "only": ["large", "clusters"], "level": ["good"], "size": (18.0, 18.0, 20.0), "workers": 1}
+    given = read(parser, {**toy, "preset": ["order"]})
+    size, presets = tuple(given.size) if given.size else None, tuple(given.preset or PRESETS)
+    with tempfile.TemporaryDirectory() as folder:
+        published = None if given.li2021 is None else ("li2021 network", str(given.li2021))
+        if given.li2021_images:
+            model = trained("li2021", Path(folder), given.li2021_images, 3)
+            path = save_model(Path(folder, "li2021.aptmodel"), model)
+            published = (f"li2021 network, {given.li2021_images} images", str(path))
+        works = [
+            [Work(case, level, given.first_seed + k, size, presets, published) for k in range(given.specimens)]
+            for case in given.only or CASES
+            for level in given.level or LEVELS
+        ]
+        for rows in table(works, given.workers, given.draws):
+            tell(rows, presets)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from lines import read, row, show
 
 import aptstream
 from aptstream.cloud import ingest, open_store
@@ -65,15 +66,6 @@ def peak_mib() -> float:
 def resident_mib() -> float:
     """Resident set of this process now, in MiB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def show(name: str, **figures: Any) -> None:
-    """Print one line."""
-    print(json.dumps({"name": name} | {k: _short(v) for k, v in figures.items()}), flush=True)
-
-
-def _short(value: Any) -> Any:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def simulate(folder: Path, millions: float, _: str) -> dict[str, Any]:
@@ -151,15 +143,17 @@ def grow(folder: Path, sizes: list[float], model: str) -> None:
             rows.append({})
             for stage in STAGES:
                 rows[-1][stage] = apart(stage, Path(name), millions, model)
-                show(f"scale.{stage}", millions=millions, **rows[-1][stage])
+                figures = dict(rows[-1][stage])
+                show(f"scale.{stage}.{millions:g}M", figures.pop("cpu_seconds"), "s (CPU)", **figures)
     if len(sizes) < 2:
         return
-    ions = [row["ingest"]["ions"] for row in rows]
+    ions = [stages["ingest"]["ions"] for stages in rows]
     for stage in (*STAGES, "all"):
-        cpu = [sum(row[s]["cpu_seconds"] for s in (STAGES[1:] if stage == "all" else [stage])) for row in rows]
+        counted = STAGES[1:] if stage == "all" else [stage]
+        cpu = [sum(stages[s]["cpu_seconds"] for s in counted) for stages in rows]
         steps = np.diff(np.log(cpu)) / np.diff(np.log(ions))
         fitted = float(np.polyfit(np.log(ions), np.log(cpu), 1)[0])
-        show(f"scale.exponent_of_{stage}", value=fitted, steps=[_short(float(step)) for step in steps], asked=1.05)
+        show(f"scale.exponent_of_{stage}", fitted, "exponent", rival=("asked", 1.05), better="less", steps=steps)
 
 
 class Billion:
@@ -204,6 +198,8 @@ def plan_a_billion(model_name: str) -> None:
         pending = list(plan.indices())
     show(
         "scale.plan_only",
+        time.process_time() - begin,
+        "s (CPU)",
         ions=store.n_ions,
         tasks=len(pending),
         task_cells=plan.task_cells,
@@ -213,7 +209,6 @@ def plan_a_billion(model_name: str) -> None:
         graph_tasks=len(graph),
         graph_bytes_per_task=n_bytes / len(graph),
         layout_seconds=time.process_time() - made,
-        cpu_seconds=time.process_time() - begin,
         peak_mib=peak_mib(),
     )
 
@@ -257,13 +252,13 @@ def find_in_a_billion(model_name: str) -> None:
     model = replace(model, refiner=Refiner((_seeing(0, N_FIRST),), (_seeing(1, N_SECOND),)))
     scan = DrawnScan((240, 240, 525), model.crystal)
     votes, order = vote(scan), vote(scan, 2).mean
-    show("scale.maps_votes", peak_mib=peak_mib())
+    row("scale.maps_votes", peak_mib=peak_mib())
     refined = refine(scan, model)
-    show("scale.maps_refine", peak_mib=peak_mib())
+    row("scale.maps_refine", peak_mib=peak_mib())
     order = np.where(np.isfinite(order), refined.p, np.float32(np.nan))
     found = expected_precipitates(order, BoundaryRule(peak=PEAK_BOUNDS[0]), origin_nm=votes.origin_nm)
     seconds = time.process_time() - begin
-    show("scale.maps_only", voxels=order.size, found=len(found), cpu_seconds=seconds, peak_mib=peak_mib())
+    show("scale.maps_only", peak_mib(), "MiB", voxels=order.size, found=len(found), cpu_seconds=seconds)
 
 
 def many_tasks(n_tasks: int) -> None:
@@ -281,13 +276,8 @@ def many_tasks(n_tasks: int) -> None:
                 raise outcome.error
             most = max(most, len(scheduler.tasks), len(client.futures))
             if done % max(n_tasks // 10, 1) == 0 or done == max(n_tasks // 100, 1):
-                show(
-                    "scale.many_tasks",
-                    done=done,
-                    seconds=time.perf_counter() - begin,
-                    resident_mib=resident_mib(),
-                    known_tasks_at_most=most,
-                )
+                seconds = time.perf_counter() - begin
+                show(f"scale.many_tasks.{done}", resident_mib(), "MiB", seconds=seconds, known_tasks_at_most=most)
 
 
 def _worker_cpu() -> float:
@@ -308,9 +298,10 @@ def against_one(folder: Path, millions: float, model_name: str, n_workers: int) 
                 walls.append(time.perf_counter() - begin)
                 busiest.append(max(spent - before[w] for w, spent in client.run(_worker_cpu).items()))
                 workers = n_threads(client)
-            show("scale.workers", workers=workers, seconds=walls[-1], busiest_worker_cpu_seconds=busiest[-1])
-        ratios = {"wall": walls[0] / walls[1], "busiest_worker_cpu": busiest[0] / busiest[1]}
-        show("scale.speedup", millions=millions, workers=n_workers, **ratios, load_average=os.getloadavg()[0])
+            row("scale.workers", workers=workers, seconds=walls[-1], busiest_worker_cpu_seconds=busiest[-1])
+        told = {"millions": millions, "workers": n_workers, "load_average": os.getloadavg()[0]}
+        for what, unit, (one, more) in (("wall", "s (wall)", walls), ("busiest_worker", "s (CPU)", busiest)):
+            show(f"scale.speedup.{what}", more, unit, rival=("one worker", one), better="less", **told)
 
 
 def main() -> None:
@@ -325,7 +316,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = read(parser, {"millions": [0.05, 0.1]})
     if given.stage:
         print(json.dumps(measure(given.stage, given.folder, given.millions[0], given.model)))
     elif given.plan_only:

@@ -10,7 +10,7 @@ of the same ions into the same bins:
 
     OMP_NUM_THREADS=1 python bench/bench_sdm.py [--size 40] [--repeats 3]
 
-prints one JSON object a line. `sdm.portable` is the plain form of the scan against the fastest this processor has;
+prints one JSON object a line. `….portable` is the plain form of the scan against the fastest this processor has;
 `sdm.edges_4_3_2` and `sdm.label_sets_5` are several scans in one pass; `sdm.linear` is the exponent of growth;
 `sdm.threads` two boxes on two threads against one after the other.
 """
@@ -18,7 +18,6 @@ prints one JSON object a line. `sdm.portable` is the plain form of the scan agai
 from __future__ import annotations
 
 import argparse
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from lines import median_cpu, read, show
 from scipy.spatial import cKDTree
 
 from aptstream.points import PointCloud, Roles
@@ -68,16 +68,6 @@ def specimen(density: float, size: int, seed: int = 0) -> PointCloud:
     n = int(density * size**3)
     species = (1 + (rng.random(n) < 0.12)).astype(np.uint8)
     return PointCloud((rng.random((n, 3)) * size).astype(np.float32), np.ones(n, np.float32), species, NAMES)
-
-
-def cpu_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median process CPU time."""
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return float(np.median(times))
 
 
 def scan(task: Task, cloud: PointCloud, size: int, how: str = INSTRUCTIONS[-1]) -> None:
@@ -146,16 +136,10 @@ def tree_way(task: Task, p: Positions, solute: npt.NDArray[np.bool_]) -> None:
     offsets(task, p, solute, (pairs[:, 0], pairs[:, 1]))
 
 
-def line(name: str, value: float, unit: str, **rival: object) -> None:
-    """Print one figure."""
-    print(json.dumps({"name": name, "value": round(value, 4), "unit": unit, **rival}), flush=True)
-
-
 def measure(task: Task, size: int, repeats: int) -> None:
     """One line for each rival."""
     cloud = specimen(task.density, size)
     n_cubes = (size - task.edge + 1) ** 3
-    ours = cpu_seconds(lambda: scan(task, cloud, size), repeats) / n_cubes
     one = specimen(task.density, task.edge, seed=1)
     p, solute = one.position.astype(np.float64), one.species == 2
     rivals: dict[str, Callable[[], object]] = {
@@ -164,13 +148,13 @@ def measure(task: Task, size: int, repeats: int) -> None:
         "ckdtree": lambda: tree_way(task, p, solute),
         "naive-c": lambda: count_sdm(one, task.channels, task.window, instructions="plain"),
     }
-    for rival, work in rivals.items():
-        theirs = cpu_seconds(work, max(repeats, 3))
-        line(task.name, 1e6 * ours, "us/cube", rival=rival, rival_value=1e6 * theirs, ratio=round(theirs / ours, 2))
-    if len(INSTRUCTIONS) > 1:
-        plain = cpu_seconds(lambda: scan(task, cloud, size, "plain"), repeats) / n_cubes
-        about = {"rival": INSTRUCTIONS[-1], "rival_value": 1e6 * ours, "ratio": round(ours / plain, 3)}
-        line("sdm.portable", 1e6 * plain, "us/cube", of=task.name, **about)
+    scans = [partial(scan, task, cloud, size, how) for how in dict.fromkeys((INSTRUCTIONS[-1], INSTRUCTIONS[0]))]
+    us = [1e6 * seconds for seconds in median_cpu([*scans, *rivals.values()], repeats)]
+    ours, *plain = (seconds / n_cubes for seconds in us[: len(scans)])
+    for rival, theirs in zip(rivals, us[len(scans) :], strict=True):
+        show(task.name, ours, "us/cube (CPU)", rival=(rival, theirs), better="less")
+    for slow in plain:
+        show(f"{task.name}.portable", slow, "us/cube (CPU)", rival=(INSTRUCTIONS[-1], ours), better="less")
 
 
 def together(size: int, repeats: int) -> None:
@@ -183,12 +167,10 @@ def together(size: int, repeats: int) -> None:
         for _ in SdmScan(cloud, ROLES if "sets" not in options else ALL, task.window, box=box, edges=some, **options):
             pass
 
-    one_pass = cpu_seconds(lambda: consume(list(edges)), repeats)
-    apart = sum(cpu_seconds(partial(consume, [edge]), repeats) for edge in edges)
-    line("sdm.edges_4_3_2", one_pass, "s", rival="three scans", rival_value=apart, ratio=round(apart / one_pass, 3))
-    one_pass = cpu_seconds(lambda: consume([2], sets=sets), repeats)
-    apart = 5 * cpu_seconds(lambda: consume([2]), repeats)
-    line("sdm.label_sets_5", one_pass, "s", rival="five scans", rival_value=apart, ratio=round(apart / one_pass, 3))
+    one_pass, *apart = median_cpu([partial(consume, list(edges)), *(partial(consume, [e]) for e in edges)], repeats)
+    show("sdm.edges_4_3_2", one_pass, "s (CPU)", rival=("three scans", sum(apart)), better="less")
+    one_pass, alone = median_cpu([partial(consume, [2], sets=sets), partial(consume, [2])], repeats)
+    show("sdm.label_sets_5", one_pass, "s (CPU)", rival=("five scans", 5 * alone), better="less")
 
 
 def growth(size: int, repeats: int) -> None:
@@ -206,10 +188,10 @@ def growth(size: int, repeats: int) -> None:
             for _ in SdmScan(cloud, task.channels, task.window, box=box, edges=[task.edge]):
                 pass
 
-        times.append(cpu_seconds(work, repeats))
+        times += median_cpu([work], repeats)
     exponent = float(np.log(times[1] / times[0]) / np.log(4))
     volumes = [length * length * size for length in sizes]
-    line("sdm.linear", exponent, "exponent", rival="linear", rival_value=1.0, ratio=round(1 / exponent, 3), nm3=volumes)
+    show("sdm.linear", exponent, "exponent", rival=("linear", 1.0), better="less", nm3=volumes)
 
 
 def two_threads(size: int, repeats: int) -> None:
@@ -230,8 +212,8 @@ def two_threads(size: int, repeats: int) -> None:
             walls.append(time.perf_counter() - start)
             cpus.append(time.process_time() - used)
         wall[n], cpu[n] = float(np.median(walls)), float(np.median(cpus))
-    about = {"rival": "one thread", "rival_value": round(wall[1], 3), "ratio": round(wall[1] / wall[2], 3)}
-    line("sdm.threads", wall[2], "s", **about, cpu_inflation=round(cpu[2] / cpu[1], 3))
+    inflation = cpu[2] / cpu[1]
+    show("sdm.threads", wall[2], "s (wall)", rival=("one thread", wall[1]), better="less", cpu_inflation=inflation)
 
 
 def main() -> None:
@@ -239,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=40, help="edge of the specimen in nm")
     parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
+    arguments = read(parser, {"size": 16, "repeats": 3})
     for task in TASKS:
         measure(task, arguments.size, arguments.repeats)
     together(max(arguments.size // 2, 12), arguments.repeats)

@@ -9,7 +9,6 @@ set of this process, beside what the ions alone would take in memory.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from time import process_time
 
 import numpy as np
+from lines import read, show
 
 from aptstream.simulate import Settings, draw_particles, plan_specimen, write_specimen
 
@@ -29,8 +29,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--depth-nm", type=float, default=100.0)
     parser.add_argument("--ions", choices=("pos", "epos"), default="pos")
-    arguments = parser.parse_args()
-    rng, settings = np.random.default_rng(1), Settings(size_nm=(80.0, 80.0, arguments.depth_nm))
+    parser.add_argument("--width-nm", type=float, default=80.0)
+    arguments = read(parser, {"depth_nm": 20.0, "width_nm": 20.0})
+    width = arguments.width_nm
+    rng, settings = np.random.default_rng(1), Settings(size_nm=(width, width, arguments.depth_nm))
     begin = process_time()
     particles = draw_particles(rng, settings.size_nm, volume_fraction=0.08, n_small=100)
     plan = plan_specimen(rng, particles, settings)
@@ -42,20 +44,8 @@ def main() -> None:
     show(f"simulate.written_as_{arguments.ions}", n / (process_time() - made) / 1e6, "M ions/s (CPU)")
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    show("simulate.peak_memory", peak, f"MB for {n / 1e6:.1f} M ions", "the ions in memory", n * BYTES_PER_ION / 1e6)
-
-
-def show(name: str, value: float, unit: str, rival: str | None = None, rival_value: float | None = None) -> None:
-    """Print one figure."""
-    line = {
-        "name": name,
-        "value": round(value, 3),
-        "unit": unit,
-        "rival": rival,
-        "rival_value": None if rival_value is None else round(rival_value, 3),
-        "ratio": None if rival_value is None else round(rival_value / value, 2),
-    }
-    print(json.dumps(line), flush=True)
+    in_memory = ("the ions in memory", n * BYTES_PER_ION / 1e6)
+    show("simulate.peak_memory", peak, "MB", rival=in_memory, better="less", millions=n / 1e6)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ a line, ``same`` if all digests are equal; ends with 1 if one was not.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lines import read, row, show
 
 from aptstream.cloud import ingest, open_store
 from aptstream.cluster import local_client
@@ -121,14 +121,14 @@ def one_seed(seed: int, folder: Path, points: Path, model: str, wanted: tuple[st
     ended = client.exists()
     digests.append(scan(points, model, client).digest())
     same = digests == [digest, digest]
-    row = {
-        "seed": seed,
-        "same": same,
-        "workers_killed": len(killer.killed),
-        "tasks_done_when_client_was_killed": "all" if ended else done,
-        "seconds": [round(middle - begin, 1), round(time.perf_counter() - middle, 1)],
-    }
-    print(json.dumps(row), flush=True)
+    row(
+        "kill_workers.seed",
+        seed=seed,
+        same=same,
+        workers_killed=len(killer.killed),
+        tasks_done_when_client_was_killed="all" if ended else done,
+        seconds=[middle - begin, time.perf_counter() - middle],
+    )
     return same
 
 
@@ -140,7 +140,7 @@ def main() -> int:
     parser.add_argument("--model", default="order")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--scan", type=Path, nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = read(parser, {"seeds": 1, "model": "cubes"})
     if given.scan:
         scan(given.scan[0], given.model, given.scan[1])
         return 0
@@ -149,9 +149,10 @@ def main() -> int:
         points, begin = specimen_in(folder), time.perf_counter()
         scan(points, given.model, folder / "undisturbed.zarr")
         wanted = open_scan(folder / "undisturbed.zarr").digest(), time.perf_counter() - begin
-        print(json.dumps({"undisturbed": wanted[0], "seconds": round(wanted[1], 1)}), flush=True)
+        row("kill_workers.undisturbed", digest=wanted[0], seconds=wanted[1])
         seeds = range(given.first, given.first + given.seeds)
         same = [one_seed(seed, folder, points, given.model, wanted) for seed in seeds]  # all of them, whatever fails
+        show("kill_workers.same_bytes", sum(same) / len(same), "share", n=len(same))
         return int(not all(same))
 
 

@@ -9,7 +9,6 @@ kind of processor with the same versions the weights are the same to the bit, an
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from lines import row, show
 
 from aptstream.model.modelfile import Model, load_model
 
@@ -54,18 +54,16 @@ def same_weights(one: Model, other: Model) -> bool:
     return all(np.array_equal(a, b) for left, right in pairs for a, b in zip(left, right, strict=True))
 
 
-def lines(shipped: Model, anew: Model, seconds: float) -> list[dict[str, object]]:
-    """Compare the scores of two models."""
-    out = []
+def compared(shipped: Model, anew: Model) -> bool:
+    """Print the scores of two models, and tell whether all lie within their tolerance."""
+    good = True
     for part, scores in shipped.scores.items():
         for name in TOLERANCE.keys() & scores.keys():
             old, new = scores[name], anew.scores[part][name]
             within = abs(new - old) <= TOLERANCE[name]
-            out.append(
-                {"model": shipped.name, "score": f"{part}.{name}", "shipped": old, "anew": new, "within": within}
-            )
-    identical = same_weights(shipped, anew)
-    return [*out, {"model": shipped.name, "identical": identical, "seconds": round(seconds)}]
+            good &= within
+            show(f"retrain.{shipped.name}.{part}.{name}", new, "1", rival=("shipped", old), within=within)
+    return good
 
 
 def main() -> None:
@@ -83,9 +81,9 @@ def main() -> None:
             for command in commands(shipped, folder):
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             anew = load_model(folder / f"{name}.aptmodel")
-            for line in lines(shipped, anew, time.perf_counter() - start):
-                good &= bool(line.get("within", True))
-                print(json.dumps(line), flush=True)
+            good &= compared(shipped, anew)
+            seconds = time.perf_counter() - start
+            row(f"retrain.{name}", identical=same_weights(shipped, anew), seconds=seconds)
     sys.exit(0 if good else 1)
 
 

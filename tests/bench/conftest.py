@@ -54,3 +54,21 @@ def bench_pole():
 def bench_particles():
     """The benchmark of what particles measure."""
     return load("bench_particles")
+
+
+@pytest.fixture(scope="session")
+def lines():
+    """The form of all lines."""
+    return load("lines")
+
+
+@pytest.fixture(scope="session")
+def history():
+    """What was recorded, and how runs are held against it."""
+    return load("history")
+
+
+@pytest.fixture(scope="session")
+def run_all():
+    """What runs all benchmarks."""
+    return load("run_all")

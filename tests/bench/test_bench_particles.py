@@ -10,7 +10,7 @@ import pytest
 @pytest.mark.parametrize("level", ["good", "hard"])
 def test_sizes_and_compositions_are_right_and_their_intervals_hold_the_truth(level, bench_particles):
     works = [bench_particles.Work(level, 6000 + k, (26.0, 26.0, 32.0)) for k in range(4)]
-    row = bench_particles.row(level, [bench_particles.measure(work) for work in works])
+    row = bench_particles.errors(level, [bench_particles.measure(work) for work in works])
     assert row["n_particles"] >= 20
     assert abs(row["radius_bias_nm"]) <= 0.1
     assert row["radius_rmse_nm"] <= 0.2

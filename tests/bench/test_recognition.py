@@ -23,7 +23,8 @@ def test_the_benchmark_prints_a_row_for_every_case_level_and_method(recognition)
         command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(HOUSE)}
     )
     assert run.returncode == 0, run.stderr
-    rows = [json.loads(line, parse_constant=pytest.fail) for line in run.stdout.splitlines()]
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in run.stdout.splitlines()]
+    rows = [line for line in lines if line["name"] == "recognition.row"]
     methods = [*recognition.PRESETS, *recognition.RIVALS]
     assert [(r["case"], r["method"]) for r in rows] == [(c, m) for c in ("large", "clusters") for m in methods]
     large, clusters = rows[0], rows[len(methods)]
@@ -34,6 +35,7 @@ def test_the_benchmark_prints_a_row_for_every_case_level_and_method(recognition)
     assert large["dice"] <= large["dice_ceiling"]
     assert clusters["average_precision"] is None
     assert clusters["false_volume"] < 0.001
+    assert clusters["false_per_1000_nm3"] == pytest.approx(1000 * clusters["n_found"] / (2 * 18 * 18 * 20), rel=0.1)
     iso = next(r for r in rows if (r["case"], r["method"]) == ("clusters", "isocomposition, tuned"))
     assert iso["false_volume"] > 0.01  # composition cannot tell clusters from particles
 
@@ -41,5 +43,5 @@ def test_the_benchmark_prints_a_row_for_every_case_level_and_method(recognition)
 def test_a_method_that_cannot_look_is_a_row_with_its_reason(recognition):
     work = recognition.Work("large", "good", 1)
     parts = [recognition.Judged(error="too small"), recognition.Judged(error="")]
-    row = recognition.row(work, "cubes", parts, 0)
+    row = recognition.scores_of(work, "cubes", parts, 0)
     assert (row["case"], row["error"]) == ("large", "too small")
