@@ -66,12 +66,15 @@ class Section:
         Labels and values with their units.
     figures : sequence of (str, bytes)
         Captions and images, SVG or PNG.
+    table : ParticleTable
+        Rows of text under named columns.
     """
 
     title: str
     sentence: str
     facts: Mapping[str, object] = field(default_factory=dict)
     figures: Sequence[tuple[str, bytes]] = ()
+    table: ParticleTable = field(default_factory=ParticleTable)
 
 
 @dataclass(frozen=True)
@@ -262,8 +265,22 @@ def _sections(sections: Sequence[Section], figures: Sequence[tuple[int, str, byt
         yield f"<h2>{escape(section.title)}</h2>"
         yield f"<p>{escape(section.sentence)}</p>"
         yield from _list(section.facts)
+        yield from _table(section.table)
         yield from _figures([figure for figure in figures if n_before < figure[0] <= n_after])
         n_before = n_after
+
+
+def _table(table: ParticleTable) -> list[str]:
+    """Write a table of a section: the first column and what is no number stand left."""
+    if not table.rows:
+        return []
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
+    rows = ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows]
+    return [
+        '<div class="scroll words" tabindex="0">',
+        f"<table><thead><tr>{heads}</tr></thead>",
+        *("<tbody>", *rows, "</tbody>", "</table>", "</div>"),
+    ]
 
 
 def _figures(figures: Sequence[tuple[int, str, bytes]]) -> list[str]:
