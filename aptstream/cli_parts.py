@@ -56,7 +56,7 @@ NeighboursOf = Annotated[
 
 
 #: Verbs that go on where they were stopped.
-RESUMABLE = ("run", "ingest", "scan", "repair")
+RESUMABLE = ("run", "ingest", "scan", "repair", "reproduce")
 
 
 def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:

@@ -18,7 +18,7 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "phases", "peers", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "showing", "__init__"}
 TOP = {"checking", "cluster", "display", "drawings", "gallery", "inspection", "orientation", "runresult"}
-TOP |= {"verification", "workflow", "cli"}
+TOP |= {"reproduce", "verification", "workflow", "cli"}
 CLI = (
     "check",
     "cluster",
@@ -29,6 +29,7 @@ CLI = (
     "phases",
     "pole",
     "ranges",
+    "reproduce",
     "scan",
     "simulate",
     "store",

@@ -160,19 +160,36 @@ def take_experiment(folder: Path, pictures: Pictures, label: npt.NDArray[np.floa
     Raises
     ------
     PlanError
-        If fewer than three pictures are known to be without order, or none to be ordered.
+        As `require_both_classes`.
     """
+    require_both_classes(label)
     matrix = np.flatnonzero(label == 0)
-    if len(matrix) < 3 or not (label >= ORDERED).any():
-        raise PlanError(
-            f"Case 2 learns pictures without order and is tested on others: found {len(matrix)} of {len(pictures)} "
-            f"pictures with label 0 and {int((label >= ORDERED).sum())} with at least {ORDERED:g}, expected 3 and 1. "
-            f"Give their labels with --labels."
-        )
     learned = np.zeros(len(pictures), dtype=bool)
     learned[matrix[: min(N_LEARNED, len(matrix) // 3)]] = True
     _write(folder, Experiment(pictures, label, learned, np.full(len(pictures), np.nan, dtype=np.float32)))
     return {"n_learned": int(learned.sum()), "n_tested": int((~learned).sum()), "simulated": False}
+
+
+def require_both_classes(label: npt.NDArray[np.float32]) -> None:
+    """Refuse pictures that do not suffice to learn some and to test with others.
+
+    Parameters
+    ----------
+    label : ndarray of float32, (n,)
+        Ordered share of each; NaN where it is not known.
+
+    Raises
+    ------
+    PlanError
+        If fewer than three pictures are known to be without order, or none to be ordered.
+    """
+    n_matrix, n_ordered = int((label == 0).sum()), int((label >= ORDERED).sum())
+    if n_matrix < 3 or not n_ordered:
+        raise PlanError(
+            f"Case 2 learns images without order and is tested on others: of {len(label)} images found {n_matrix} with "
+            f"label 0 and {n_ordered} with at least {ORDERED:g}, expected 3 and 1. Give labels with --labels; images "
+            f"without labels are judged by aptstream evaluate --images."
+        )
 
 
 def read_experiment(folder: Path) -> Experiment:

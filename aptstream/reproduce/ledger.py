@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from aptstream import __version__
-from aptstream.errors import AptstreamError, ResumeError
+from aptstream.errors import AptstreamError, ResumeError, StoreError
 from aptstream.inspection import content_sha256
+from aptstream.io.lease import LEASE
 from aptstream.io.replace import discard, replacing
 from aptstream.io.seal import sealed, unsealed
 
@@ -80,6 +81,29 @@ class Record:
     cpu_seconds: float
     facts: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
+
+
+def require_free(folder: Path) -> None:
+    """Refuse a folder that holds something else than work of ours; one that is missing is made.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder.
+
+    Raises
+    ------
+    StoreError
+        If it is a file, or holds other things.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"The output folder {folder} is a file: give another name with --out.")
+    if folder.exists() and not (folder / SETTINGS).is_file() and any(entry.name != LEASE for entry in folder.iterdir()):
+        raise StoreError(
+            f"The output folder {folder} is in use: it holds files, and no {SETTINGS} of a reproduction. Give a new or "
+            f"empty folder with --out. Nothing in it was changed."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def claim(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -22,7 +22,14 @@ from aptstream.model.modelfile import Model, load_model, save_model
 from aptstream.model.networks import ImageNet, start_tensorflow
 from aptstream.model.presets import Preset, get_preset, make_library
 from aptstream.model.training import TrainingOptions, hold_out, train, training_curves
-from aptstream.reproduce.experiment import IMAGES, TABLE, read_experiment, simulate_experiment, take_experiment
+from aptstream.reproduce.experiment import (
+    IMAGES,
+    TABLE,
+    read_experiment,
+    require_both_classes,
+    simulate_experiment,
+    take_experiment,
+)
 from aptstream.reproduce.judging import CUBES, hidden_tests, judge_pictures, picture_scores
 from aptstream.reproduce.ledger import Record, Step, carry_out, claim
 from aptstream.reproduce.recipe import DEPTHS, Recipe
@@ -78,10 +85,18 @@ class Measured:
         In the publication's form.
     label : ndarray of float32, (n,)
         Ordered share of each; NaN where it is not known.
+
+    Raises
+    ------
+    PlanError
+        If they do not suffice for case 2.
     """
 
     pictures: Pictures
     label: np.ndarray[Any, np.dtype[np.float32]]
+
+    def __post_init__(self) -> None:
+        require_both_classes(self.label)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -144,8 +159,6 @@ def reproduce_li2021(out: Path, recipe: Recipe, tools: Tools, measured: Measured
         If TensorFlow is not installed; nothing was done then.
     ResumeError
         If the folder holds work with other settings.
-    PlanError
-        If the measured pictures do not suffice.
     AptstreamError
         Whatever a step finds wrong; what is done stays.
     """
