@@ -81,10 +81,12 @@ def _numbers(done: Reproduction, rows: list[Row]) -> dict[str, Any]:
 def _page(done: Reproduction, rows: list[Row], drawn: list[Drawn], notes: dict[str, str | None]) -> Page:
     sections = []
     for part, sentence in _SENTENCES.items():
-        cells = tuple(row.cells[1:] for row in rows if row.part == part)
+        cells = tuple(row.cells[1:-1] for row in rows if row.part == part)
         figures = [(figure.caption, _image(done.folder, figure.name)) for figure in drawn if figure.part == part]
-        table = ParticleTable(COLUMNS[1:], cells)
+        table = ParticleTable(COLUMNS[1:-1], cells)
         sections.append(Section(part.capitalize(), sentence, figures=figures, table=table))
+    remarks = {row.quantity.partition(" (")[0]: row.remark for row in rows if row.remark}
+    sections.append(Section("What fails in the recipe, and why", "Remarks on the lines of the tables.", remarks))
     warnings = [f"Figure {name}: {note}" for name, note in notes.items() if note is not None]
     if done.facts("experiment")["simulated"]:
         warnings.insert(
