@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from aptstream.io.ions import open_ions as open_ions
     from aptstream.io.ions import read_ions as read_ions
     from aptstream.io.nexus import write_nxapm as write_nxapm
+    from aptstream.io.pictures import Pictures as Pictures
+    from aptstream.io.pictures import read_labels as read_labels
+    from aptstream.io.pictures import read_pictures as read_pictures
     from aptstream.io.pos import write_pos as write_pos
     from aptstream.io.ranges import read_ranges as read_ranges
     from aptstream.io.rrng import write_rrng as write_rrng
@@ -149,6 +152,8 @@ if TYPE_CHECKING:
     from aptstream.report.write import report as report
     from aptstream.report.zones import cube_zones as cube_zones
     from aptstream.report.zones import vote_zones as vote_zones
+    from aptstream.reproduce.judging import Judgement as Judgement
+    from aptstream.reproduce.judging import judge_pictures as judge_pictures
     from aptstream.scan.lazy import scan as scan
     from aptstream.scan.results import ScanStore as ScanStore
     from aptstream.scan.results import open_scan as open_scan
@@ -224,6 +229,7 @@ _ROOMS = {
     "grid.verdict": ("ResultCheck",),
     "grid.vote": ("vote",),
     "io": ("open_ions", "read_ions", "read_ranges", "write_nxapm", "write_pos", "write_rrng"),
+    "io.pictures": ("Pictures", "read_labels", "read_pictures"),
     "model.bootstrap": ("Score",),
     "model.calibration": ("reliability", "uncertainty"),
     "model.curves": ("judge_voxels", "voxel_scores"),
@@ -275,6 +281,7 @@ _ROOMS = {
     "report.specimen": ("lattice_slice", "specimen_figure"),
     "report.spectrum": ("spectrum_figure",),
     "report.zones": ("cube_zones", "vote_zones"),
+    "reproduce.judging": ("Judgement", "judge_pictures"),
     "scan": ("ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),
     "sdm.darkfield": ("dark_field", "order_field"),

@@ -47,6 +47,7 @@ from aptstream.cli_phases import add_phase_verbs
 from aptstream.cli_pole import AcceptCandidate, Normal, add_pole_verbs, wish_for
 from aptstream.cli_ranges import add_range_verbs
 from aptstream.cli_report import add_report_verb
+from aptstream.cli_reproduce import ImagesFrom, LabelsFrom, ModelsFrom, add_reproduce_verbs, evaluate_images
 from aptstream.cli_scan import add_scan_verbs
 from aptstream.cli_simulate import simulate
 from aptstream.cli_store import StoreName, add_store_verbs, kept_or_sent
@@ -290,30 +291,46 @@ app.command()(verb(simulate))
 @app.command()
 @verb
 def evaluate(
-    path: Annotated[Path, typer.Argument(help="Output folder of a run (or its grid), or a training library.")],
+    path: Annotated[
+        Path | None, typer.Argument(help="Output folder of a run (or its grid), or a training library.")
+    ] = None,
     truth: Annotated[
         Path | None, typer.Option(help="True particles of the specimen (.truth.json). Default: the one in the folder.")
     ] = None,
+    images: ImagesFrom = None,
+    labels: LabelsFrom = None,
+    models: ModelsFrom = None,
     model: Annotated[
-        str,
-        typer.Option("--model", help="Model whose networks judge a training library.", autocompletion=complete_model),
-    ] = "order",
+        str | None,
+        typer.Option(
+            "--model", help="Model whose networks judge a training library, or images.", autocompletion=complete_model
+        ),
+    ] = None,
     seed: Seed = 1,
     json_to: JsonTo = None,
 ) -> None:
     """Say how right a result is, on a simulated specimen whose truth is known.
 
-    Example: `aptstream simulate --seed 3 --out s`, `aptstream run s/specimen.pos --ranges s/specimen.rrng --host Al
-    --solute Li,Mg --out result`, then `aptstream evaluate result --truth s/specimen.truth.json`
+    Or what networks say of images from an instrument.
+
+    Example: `aptstream evaluate result --truth specimen/specimen.truth.json`, or
+    `aptstream evaluate --images measured --models reproduction`
     """
     from aptstream.inspection import evaluation_of, is_library, library_scores
 
+    if (path is None) == (images is None):
+        raise typer.BadParameter("give either a result or library, or measured images with --images")
+    if images is not None:
+        evaluate_images(images, labels, models, model, json_to)
+        return
+    if path is None or labels is not None or models is not None:
+        raise typer.BadParameter("--labels and --models belong to measured images: give --images too")
     if is_library(path):
         if truth is not None:
             raise typer.BadParameter("a training library holds its own truth: leave --truth out", param_hint="--truth")
         from aptstream.model.modelfile import load_model
 
-        tell(library_scores(path, load_model(model)), json_to)
+        tell(library_scores(path, load_model(model or "order")), json_to)
         return
     show_evaluation(stdout, evaluation_of(path, truth, seed), json_to)
 
@@ -326,6 +343,7 @@ add_check_verbs(app)
 add_report_verb(app)
 add_figure_verb(app)
 add_range_verbs(app)
+add_reproduce_verbs(app)
 add_store_verbs(app, export_app)
 add_verbs(app)
 

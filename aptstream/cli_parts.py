@@ -71,7 +71,7 @@ NeighboursOf = Annotated[
 
 
 #: Verbs that go on where they were stopped.
-RESUMABLE = ("run", "ingest", "scan", "repair")
+RESUMABLE = ("run", "ingest", "scan", "repair", "reproduce")
 
 
 def verb(function: Callable[Arguments, None]) -> Callable[Arguments, None]:

@@ -15,34 +15,20 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from lines import read, show
 
-from aptstream.model.evaluate import auc
-from aptstream.model.fitting import accuracy_of
-from aptstream.model.modelfile import CubeJudge, Model
-from aptstream.model.predict import Predictor
+from aptstream.model.modelfile import Model
 from aptstream.model.presets import get_preset, make_library
 from aptstream.model.training import train
-from aptstream.sdm.li2021 import EDGE_NM, NoiseTable, make_li2021
-from aptstream.sdm.library import Samples, open_dictionary
-from aptstream.sdm.matched import SPECIMEN_NM
+from aptstream.reproduce.judging import CUBES, hidden_tests, picture_scores
+from aptstream.sdm.li2021 import EDGE_NM
 
-#: Honest cubes of one specimen.
-CUBES = (SPECIMEN_NM - EDGE_NM + 1) ** 3
-
-
-def test_sets(folder: Path, n: int) -> Iterator[tuple[str, Samples]]:
-    """Pictures that no training has seen."""
-    yield "table_1", open_dictionary(make_li2021(folder / "own.zarr", seed=101, n_images=n))[0][EDGE_NM]
-    swapped = make_li2021(folder / "swapped.zarr", seed=102, n_images=n, table=NoiseTable().swapped())
-    yield "table_1_swapped_sigma_z", open_dictionary(swapped)[0][EDGE_NM]
-    honest = make_library(get_preset("li2021-matched"), folder / "honest.zarr", seed=103, size=max(n // CUBES, 1))
-    yield "honest", open_dictionary(honest)[0][EDGE_NM]
+#: What is printed of each test.
+QUANTITIES = ("accuracy", "unordered_called_ordered", "ordered_called_unordered", "auc")
 
 
 def trained(preset_name: str, folder: Path, n_images: int, epochs: int) -> Model:
@@ -54,18 +40,6 @@ def trained(preset_name: str, folder: Path, n_images: int, epochs: int) -> Model
     model = train(preset, library, seed=1, progress=lambda *row: print(*row, file=sys.stderr))
     print(f"{preset_name}: {time.process_time() - start:.0f} s of CPU", file=sys.stderr)
     return model
-
-
-def scores(judge: CubeJudge, samples: Samples) -> dict[str, float]:
-    """Share of right answers, of each class and in all, and AUC of cubes at least half ordered against none."""
-    p = Predictor(judge)(samples.image)
-    ordered, none = samples.fraction >= 0.5, samples.fraction == 0
-    return {
-        "accuracy": accuracy_of(p, samples.fraction),
-        "unordered_called_ordered": float((p[none] >= 0.5).mean()),
-        "ordered_called_unordered": float((p[ordered] < 0.5).mean()),
-        "auc": auc(p[ordered], p[none]),
-    }
 
 
 def main() -> None:
@@ -81,9 +55,9 @@ def main() -> None:
             trained(preset, folder, arguments.images, arguments.epochs).judges[0]
             for preset in ("li2021", "li2021-matched")
         )
-        for test, samples in test_sets(folder, arguments.test):
-            rows = [scores(judge, samples) for judge in (published, honest)]
-            for quantity in rows[0]:
+        for test, samples in hidden_tests(folder, arguments.test):
+            rows = [picture_scores(judge, samples) for judge in (published, honest)]
+            for quantity in QUANTITIES:
                 value, theirs = (row[quantity] for row in rows)
                 better = "less" if "called" in quantity else "more"
                 rival = ("same network, honest library", theirs)

@@ -42,6 +42,7 @@ ROOMS = {
     "phases": "Sites and phases",
     "peers": "Other methods beside it",
     "report": "Report and figures",
+    "reproduce": "Images from an instrument, judged by networks of the publication",
     "checking": "Checks of a result",
     "cluster": "Workers",
     "errors": "Errors",

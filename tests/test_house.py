@@ -19,6 +19,8 @@ ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "
 EVERYWHERE = {"errors", "points", "regions", "progress", "showing", "__init__"}
 TOP = {"checking", "cluster", "display", "drawings", "gallery", "inspection", "orientation", "redraw", "runresult"}
 TOP |= {"verification", "workflow", "cli"}
+TOP = {"checking", "cluster", "display", "drawings", "gallery", "inspection", "orientation", "runresult"}
+TOP |= {"reproduce", "verification", "workflow", "cli"}
 CLI = (
     "check",
     "cluster",
@@ -31,6 +33,7 @@ CLI = (
     "pole",
     "ranges",
     "report",
+    "reproduce",
     "scan",
     "simulate",
     "store",

@@ -350,6 +350,7 @@ def start_tensorflow(threads: int) -> tuple[Any, int]:
         If it is not installed.
     """
     tensorflow = require_tensorflow()
+    tensorflow.get_logger().setLevel("ERROR")  # it warns of every further network in a process
     with contextlib.suppress(RuntimeError):  # set already in this process
         tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)

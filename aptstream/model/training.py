@@ -21,7 +21,7 @@ from aptstream.sdm.image import View
 from aptstream.sdm.li2021 import REAL_COPIES
 from aptstream.sdm.library import Samples, dictionary_digest, open_dictionary, views_of
 
-__all__ = ["TrainingOptions", "train"]
+__all__ = ["TrainingOptions", "train", "training_curves"]
 
 #: Folds of which one is watched where early stopping is asked for without cross-validation.
 FOLDS_TO_WATCH = 5
@@ -105,18 +105,12 @@ def train(
     """
     chosen = options or TrainingOptions()
     tensorflow, threads = start_tensorflow(chosen.threads)
-    samples, attributes = open_dictionary(dictionary)
-    if views_of(attributes) != preset.views or attributes["recipe"] != preset.library:
-        raise ModelError(
-            f"The dictionary {dictionary} holds {_in_words(attributes['recipe'], views_of(attributes))}; "
-            f"preset {preset.name!r} needs {_in_words(preset.library, preset.views)}. "
-            f"Make it anew with: aptstream dictionary --preset {preset.name}."
-        )
+    samples, attributes = _samples_for(preset, dictionary)
     judges, scores, curves = [], {}, {}
     for edge in preset.windows:
         judge, fitted = _train_judge(preset, edge, samples[edge], _Order(seed, chosen, progress))
         judges.append(judge)
-        held = _hold_out(samples[edge], chosen.split or preset.fit.split, seed)[1]
+        held = hold_out(samples[edge], chosen.split or preset.fit.split, seed)[1]
         accuracy = accuracy_of(Predictor(judge)(held.image), held.fraction)
         scores[f"cubes_{edge}nm"] = {**score(judge, held), "accuracy": round(accuracy, 5)}
         curves[f"cubes_{edge}nm"] = fitted
@@ -133,6 +127,71 @@ def train(
         "versions": versions(tensorflow),
     }
     return Model(preset.name, preset.crystal, tuple(judges), preset.cut, preset.min_voxels, history, scores)
+
+
+def training_curves(
+    preset: Preset,
+    dictionary: Path,
+    *,
+    seed: int,
+    options: TrainingOptions,
+    fold: int | None = None,
+    progress: Progress = silent,
+) -> Curves:
+    """Train one network for its losses alone: of a cross-validation, or of another architecture that is compared.
+
+    Parameters
+    ----------
+    preset : Preset
+        Recipe; its largest cubes are judged.
+    dictionary : Path
+        As for `train`.
+    seed : int
+        As for `train`: the same seed gives the same folds and weights.
+    options : TrainingOptions
+        Folds, patience, split, threads.
+    fold : int, optional
+        Which fold is left out and watched, 0 … folds − 1. Where it is not given, all are learned, and the held-out
+        tenth is watched.
+    progress : Progress
+        Called after each epoch.
+
+    Returns
+    -------
+    list of dict
+        One row an epoch, as `train` records them.
+
+    Raises
+    ------
+    ModelError
+        If the dictionary was made for other images, or there is no such fold.
+    MissingPackageError
+        If TensorFlow is not installed.
+    """
+    start_tensorflow(options.threads)
+    if fold is not None and not 0 <= fold < options.folds:
+        raise ModelError(f"A cross-validation of {options.folds} folds has none of number {fold}, counted from 0.")
+    edge = next(iter(preset.windows))
+    training, held = hold_out(_samples_for(preset, dictionary)[0][edge], options.split or preset.fit.split, seed)
+    order = _Order(seed, options, progress)
+    if fold is not None:
+        return _fit_fold(preset, edge, training, order, fold)
+    schedule = Schedule(preset.epochs[edge], options.patience, seed)
+    return fit_network(
+        preset.net, training, held, how=preset.fit, schedule=schedule, tell=order.tell(f"{edge} nm cubes")
+    )[1]
+
+
+def _samples_for(preset: Preset, dictionary: Path) -> tuple[dict[int, Samples], dict[str, Any]]:
+    """Read a dictionary, if it was made for the preset."""
+    samples, attributes = open_dictionary(dictionary)
+    if views_of(attributes) != preset.views or attributes["recipe"] != preset.library:
+        raise ModelError(
+            f"The dictionary {dictionary} holds {_in_words(attributes['recipe'], views_of(attributes))}; "
+            f"preset {preset.name!r} needs {_in_words(preset.library, preset.views)}. "
+            f"Make it anew with: aptstream dictionary --preset {preset.name}."
+        )
+    return samples, attributes
 
 
 @dataclass(frozen=True)
@@ -159,26 +218,14 @@ def _train_judge(preset: Preset, edge: int, samples: Samples, order: _Order) -> 
     """Fit one network to the ordered fraction of the cubes, after its folds."""
     options, view, epochs = order.options, preset.views[edge], preset.epochs[edge]
     split = options.split or preset.fit.split
-    training, held = _hold_out(samples, split, order.seed)
-    folds: list[Curves] = []
-    number = _folds(training, options.folds or FOLDS_TO_WATCH, split, order.seed)
-    if options.folds and number.max(initial=0) + 1 < options.folds:
-        raise ModelError(f"{options.folds} folds need as many {split}s at least. Make a larger dictionary.")
-    for fold in range(options.folds):
-        _, curves = fit_network(
-            preset.net,
-            training[np.flatnonzero(number != fold)],
-            training[np.flatnonzero(number == fold)],
-            how=preset.fit,
-            schedule=Schedule(epochs, options.patience, order.seed + 1 + fold),
-            tell=order.tell(f"{edge} nm cubes, fold {fold + 1} of {options.folds}"),
-        )
-        folds.append(curves)
+    training, held = hold_out(samples, split, order.seed)
+    folds = [_fit_fold(preset, edge, training, order, fold) for fold in range(options.folds)]
     patience = options.patience
     watched = held  # without patience it is only looked at
     if patience and folds:
         epochs, patience = int(np.median([best_epoch(curves) + 1 for curves in folds])), 0
     elif patience:
+        number = _folds(training, FOLDS_TO_WATCH, split, order.seed)
         training, watched = training[np.flatnonzero(number != 0)], training[np.flatnonzero(number == 0)]
     network, curves = fit_network(
         preset.net,
@@ -202,8 +249,39 @@ def _train_judge(preset: Preset, edge: int, samples: Samples, order: _Order) -> 
     return judge, {**record, **({"folds": folds, **_mean_of(folds)} if folds else {})}
 
 
-def _hold_out(samples: Samples, split: Split, seed: int) -> tuple[Samples, Samples]:
-    """Training images, and a tenth that is held out: the last specimens, or random pictures but no real ones."""
+def _fit_fold(preset: Preset, edge: int, training: Samples, order: _Order, fold: int) -> Curves:
+    """Fit a network to all folds but one, and look at that one."""
+    options, split = order.options, order.options.split or preset.fit.split
+    number = _folds(training, options.folds, split, order.seed)
+    if number.max(initial=0) + 1 < options.folds:
+        raise ModelError(f"{options.folds} folds need as many {split}s at least. Make a larger dictionary.")
+    _, curves = fit_network(
+        preset.net,
+        training[np.flatnonzero(number != fold)],
+        training[np.flatnonzero(number == fold)],
+        how=preset.fit,
+        schedule=Schedule(preset.epochs[edge], options.patience, order.seed + 1 + fold),
+        tell=order.tell(f"{edge} nm cubes, fold {fold + 1} of {options.folds}"),
+    )
+    return curves
+
+
+def hold_out(samples: Samples, split: Split, seed: int) -> tuple[Samples, Samples]:
+    """Split images into those to train on, and a tenth for the scores.
+
+    Parameters
+    ----------
+    samples : Samples
+        Images of one cube edge.
+    split : {"specimen", "image"}
+        Whether the last specimens are held out, or random pictures; no real ones in either case.
+    seed : int
+        Seed of a split by image.
+
+    Returns
+    -------
+    training, held_out : Samples
+    """
     if split == "specimen":
         return held_out(samples)
     simulated = np.flatnonzero(samples.specimen >= 0)

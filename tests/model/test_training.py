@@ -17,7 +17,7 @@ from aptstream.model.modelfile import load_model, save_model
 from aptstream.model.networks import BATCH, CubeNet, ImageNet, require_tensorflow
 from aptstream.model.predict import Predictor
 from aptstream.model.presets import PRESETS, Preset, get_preset, make_library
-from aptstream.model.training import TrainingOptions, train
+from aptstream.model.training import TrainingOptions, train, training_curves
 from aptstream.sdm import dictionary
 from aptstream.sdm.dictionary import Samples, make_dictionary, open_dictionary
 from aptstream.sdm.library import views_of
@@ -240,14 +240,14 @@ def numbered(n_specimens=20, each=7, real=3):
 @pytest.mark.parametrize("split", ["specimen", "image"])
 def test_a_tenth_is_held_out_and_no_real_picture(split):
     samples = numbered()
-    fitted, held = training._hold_out(samples, split, seed=5)
+    fitted, held = training.hold_out(samples, split, seed=5)
     assert len(held) == 14
     assert (held.specimen >= 0).all()
     every = np.concatenate([fitted.image, held.image]).ravel()
     np.testing.assert_array_equal(np.sort(every), np.arange(len(samples)))
     if split == "specimen":
         assert not set(fitted.specimen) & set(held.specimen)
-    again, other = (training._hold_out(samples, split, seed=seed)[1] for seed in (5, 6))
+    again, other = (training.hold_out(samples, split, seed=seed)[1] for seed in (5, 6))
     np.testing.assert_array_equal(again.image, held.image)
     assert split == "specimen" or (other.image != held.image).any()
 
@@ -329,3 +329,15 @@ def test_folds_are_recorded_and_leave_the_network_as_it_would_be_without(publish
     loaded = load_model(save_model(tmp_path / "m.aptmodel", model))
     assert loaded.provenance == model.provenance
     assert loaded.judges[0].form == "grey"
+
+
+@pytest.mark.tf
+@pytest.mark.slow
+def test_losses_alone_are_those_of_the_same_networks_in_a_training(published):
+    preset = replace(get_preset("li2021"), net=ImageNet(filters=(2, 2), dense=4), epochs={4: 2})
+    options = TrainingOptions(folds=3)
+    curves = train(preset, published, seed=1, options=options).provenance["curves"]["cubes_4nm"]
+    assert training_curves(preset, published, seed=1, options=options) == curves["epochs"]
+    assert training_curves(preset, published, seed=1, options=options, fold=2) == curves["folds"][2]
+    with pytest.raises(ModelError, match="3 folds has none of number 3"):
+        training_curves(preset, published, seed=1, options=options, fold=3)
