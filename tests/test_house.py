@@ -18,8 +18,6 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 ROOMS = ["crystal", "io", "cloud", "pole", "simulate", "sdm", "model", "scan", "grid", "phases", "peers", "report"]
 EVERYWHERE = {"errors", "points", "regions", "progress", "showing", "__init__"}
 TOP = {"checking", "cluster", "display", "drawings", "gallery", "inspection", "orientation", "redraw", "runresult"}
-TOP |= {"verification", "workflow", "cli"}
-TOP = {"checking", "cluster", "display", "drawings", "gallery", "inspection", "orientation", "runresult"}
 TOP |= {"reproduce", "verification", "workflow", "cli"}
 CLI = (
     "check",

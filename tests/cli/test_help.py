@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from aptstream.cli import app
 
-LINES, COLUMNS = 40, 100
+LINES, COLUMNS = 42, 100
 ROOT = typer.main.get_command(app)
 
 
@@ -98,7 +98,7 @@ def completed(line):
     ("line", "offered"),
     [
         ("aptstream sp", ["spectrum"]),
-        ("aptstream rep", ["repair", "report"]),
+        ("aptstream rep", ["repair", "report", "reproduce"]),
         ("aptstream run --solu", ["--solute"]),
         ("aptstream figure pole", ["pole_map", "pole_planes"]),
         ("aptstream run a.pos --model or", ["order"]),
