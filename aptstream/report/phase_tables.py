@@ -167,6 +167,8 @@ def write_phase_tables(phases: Phases, sites: Sites, folder: str | os.PathLike[s
     return paths
 
 
+#: Pairs that the page shows of each phase; all are in the table.
+MOST_PAIRS = 40
 #: Headings of `told_waves`, and captions of the figures by their names in the folder.
 TOLD = ("planes (nm)", "single", "doubled", "σ", "contrast")
 CAPTIONS = {
@@ -213,18 +215,19 @@ def phases_section(phases: Phases, sites: Sites) -> Section:
     for share_of in sites.shares:
         if share_of.on_solute_planes is not None:
             facts[f"{share_of.species} on planes of the solute"] = concise(share_of.on_solute_planes)
-    rows = tuple((phase.name, sdm.name, *told_waves(sdm)) for phase in phases.both for sdm in phase.sdms)
+    shown = ((phase, sdm) for phase in phases.both for sdm in phase.sdms[:MOST_PAIRS])
+    rows = tuple((phase.name, sdm.name, *told_waves(sdm)) for phase, sdm in shown)
     table = ParticleTable(("phase", "pair", *TOLD), rows)
     return Section("Particles and matrix, species by species", told, facts, table=table)
 
 
 def _largest(phase: Phase) -> str:
     """Say which pair of species shows the wave of order most clearly."""
-    seen = [sdm for sdm in phase.sdms if sdm.waves.doubled is not None]
+    seen = {sdm.name: abs(sdm.waves.doubled.significance) for sdm in phase.sdms if sdm.waves.doubled is not None}
     if not seen:
         return "nothing that could be measured"
-    most = max(seen, key=lambda sdm: abs(sdm.waves.doubled.significance))  # type: ignore[union-attr]
-    return f"{sigmas(most.waves.doubled)} σ ({most.name})"
+    most = max(seen, key=lambda name: seen[name])
+    return f"{seen[most]:.1f} σ ({most})"
 
 
 def _both(estimate: Estimate | None, digits: int) -> tuple[str, str]:

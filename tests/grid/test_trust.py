@@ -18,7 +18,9 @@ from aptstream.grid.precipitates import BoundaryRule, expected_precipitates, fin
 from aptstream.grid.trust import CLASSES_NM, Rule, false_finds, radius_classes, recall_classes, rule_of, share_of
 from aptstream.grid.twin import Conditions
 from aptstream.grid.verdict import ResultCheck, class_name, variant
+from aptstream.model.bootstrap import Score
 from aptstream.report.check import check_csv, reliability_figure, sensitivity_figure, write_check
+from aptstream.report.trust import check_section
 from aptstream.simulate import Particles, voxel_fraction
 
 ORIGIN = (0.0, 0.0, 0.0)
@@ -193,6 +195,24 @@ def test_a_check_is_written_and_written_again(comparison, tmp_path):
     assert [tick.get_text() for tick in false.get_yticklabels()] == ["species shuffled 5 times", "matrix"]
     assert len(sensitivity_figure(check_of()).axes) == 3
     assert "No twin with particles" in {text.get_text() for text in reliability_figure(check_of()).axes[0].texts}
+
+
+def test_the_page_is_told_of_errors_that_are_large_and_sure(comparison):
+    told = check_section(check_of(comparison))
+    assert told.sentence == check_of(comparison).sentence
+    many = "The check expects 2.0 of 3 particles to be false."
+    assert list(told.warnings) == [many, "something was assumed"]
+    assert [row[0] for row in told.table.rows] == ["1–1.5 nm", "2–2.5 nm"]
+    assert {len(row) for row in told.table.rows} == {len(told.table.columns)}
+    bias, volume = Score(0.3, 0.2, 0.4, 9), Score(-0.2, -0.3, -0.15, 9)
+    foretold = replace(check_of(), n_found=30, scores={"radius_bias_nm": bias, "volume_fraction_error": volume})
+    assert list(check_section(foretold).warnings)[:2] == [
+        "In simulated twins of the specimen radii come out off by 0.30 (0.20 … 0.40) nm.",
+        "In simulated twins of the specimen volume fractions come out off by -20 (-30 … -15) %.",
+    ]
+    small, unsure = Score(0.05, 0.04, 0.06, 9), Score(-0.2, -0.5, 0.1, 9)
+    nothing = replace(foretold, scores={"radius_bias_nm": small, "volume_fraction_error": unsure})
+    assert list(check_section(nothing).warnings) == ["something was assumed"]
 
 
 def test_a_sentence_says_what_it_comes_to(comparison):

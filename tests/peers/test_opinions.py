@@ -15,6 +15,7 @@ from aptstream.grid.precipitates import find_precipitates
 from aptstream.grid.vote import VoxelGrid
 from aptstream.peers import Wanted, second_opinions
 from aptstream.points import Roles
+from aptstream.report.opinions import opinions_section
 from aptstream.report.peers import opinions_figure, write_opinions
 
 ROLES = Roles(("Al",), ("Li", "Mg"))
@@ -117,6 +118,16 @@ def test_a_surface_that_the_publication_would_draw_in_vain_is_a_note(store_of):
     assert row.n_particles is None
     assert told.rows[0].mean_radius_nm is None
     assert told.sentence.startswith("Of 0 ordered particles 0")
+
+
+@pytest.mark.slow
+def test_the_page_is_told_of_order_without_contrast(opinions):
+    told = opinions_section(opinions)
+    n, unseen = len(opinions.order_verdicts), opinions.order_verdicts.count("order without contrast")
+    assert told.sentence == opinions.sentence
+    assert told.warnings[0].startswith(f"{unseen} of {n} ordered particles are order without contrast")
+    assert [row[0] for row in told.table.rows] == [row.method for row in opinions.rows]
+    assert {len(row) for row in told.table.rows} == {len(told.table.columns)}
 
 
 @pytest.mark.slow

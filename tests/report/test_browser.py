@@ -10,10 +10,10 @@ from chromium import BINARY, Chromium
 
 from aptstream.grid import find_precipitates, particle_surface
 from aptstream.report import html
-from aptstream.report.html import Page, write_page
+from aptstream.report.html import Page, Section, write_page
 from aptstream.report.scene import IonLayer, Scene, bodies, shuffled
 from aptstream.report.scene_html import View
-from aptstream.report.style import figure_bytes
+from aptstream.report.style import blank, figure_bytes
 from aptstream.report.tables import ParticleTable
 from aptstream.report.view3d import particles_figure
 
@@ -249,6 +249,26 @@ def test_the_page_fits_a_telephone(opened):
         assert drawn(picture(opened)) > 0.05
     finally:
         opened.do("Emulation.clearDeviceMetricsOverride")
+
+
+def test_sections_of_other_verbs_fit_a_telephone(browser, tmp_path):
+    """Wide tables and figures scroll by themselves."""
+    columns = tuple(f"a rather long heading {k}" for k in range(8))
+    table = ParticleTable(columns, tuple((EVIL, *(f"{k}.{n}(2)" for n in range(7))) for k in range(30)))
+    figure = ("A figure.", figure_bytes(blank(183, 150), "png"))
+    section = Section("Both phases", "They differ.", {EVIL: EVIL * 9}, [figure], warnings=[EVIL], table=table)
+    write_page(tmp_path / "report.html", Page("R", "S.", sections=[section]))
+    browser.complaints.clear()
+    browser.do("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+    try:
+        browser.open(tmp_path / "report.html")
+        assert browser.complaints == []
+        assert browser.run("document.documentElement.scrollWidth") == 390
+        assert browser.run("document.querySelector('.words').scrollWidth") > 390
+        assert browser.run("getComputedStyle(document.querySelector('td')).textAlign") == "left"
+        assert browser.run("document.querySelector('td').textContent") == EVIL
+    finally:
+        browser.do("Emulation.clearDeviceMetricsOverride")
 
 
 def test_paper_carries_the_picture(opened):

@@ -13,7 +13,7 @@ from aptstream.phases.amplitudes import NOTHING, Estimate, Waves
 from aptstream.phases.sites import ParticleOrder, Sites, SiteShare
 from aptstream.phases.species import Z_WINDOW, ZX_WINDOW, OrderFrame, Phase, Phases, PhaseSdm, default_pairs
 from aptstream.points import Roles
-from aptstream.report.phase_tables import concise, phases_as_json, write_phase_tables
+from aptstream.report.phase_tables import concise, phases_as_json, phases_section, write_phase_tables
 from aptstream.report.phases import drawn_pairs, phase_figures
 from aptstream.sdm.planes import Planes
 
@@ -61,6 +61,22 @@ def test_everything_is_written_whether_or_not_there_is_a_signal(tmp_path, waves,
     pictures = phase_figures(phases, sites, tmp_path / "figures")
     assert [path.name for path in pictures] == ["phase_zsdm.png", "phase_zxsdm.png", "sites.png"]
     assert len(list((tmp_path / "figures").iterdir())) == 9
+
+
+def test_the_page_is_told_what_stands_out_and_what_does_not():
+    told = phases_section(phases_with(SEEN), TOLD)
+    assert told.sentence == (
+        "The wave of order stands out in the particles by 12.5 σ (Al–Al), in the matrix by "
+        "12.5 σ (Al–Al). Order parameter S = 0.80(2) from 2 particles."
+    )
+    assert told.facts["Al on planes of the solute"] == "0.350(10)"
+    assert told.facts["ions counted in the matrix"] == "4,000, 50% of the volume"
+    n_pairs = len(phases_with(SEEN).matrix.sdms)
+    assert [row[0] for row in told.table.rows] == ["particles"] * n_pairs + ["matrix"] * n_pairs
+    assert set(map(len, told.table.rows)) == {len(told.table.columns)}
+    silent = phases_section(phases_with(NOTHING), SILENT)
+    assert "by nothing that could be measured" in silent.sentence
+    assert "the signal does not allow to tell" in silent.sentence
 
 
 def test_figures_show_elements_and_not_too_many(tmp_path):
