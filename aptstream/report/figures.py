@@ -24,6 +24,7 @@ from aptstream.report.style import (
     blank,
     figure_bytes,
     grouped,
+    label_decades,
     save_figure,
 )
 
@@ -215,6 +216,7 @@ def log_histogram(axes: Axes, values: FloatColumn, edges: npt.NDArray[np.float64
     axes.set_yscale("log")
     axes.set_ylim(0.5, max(10, int(counts.max())) * 2)
     axes.yaxis.set_major_locator(LogLocator(10, numticks=6))
+    label_decades(axes.yaxis)
     axes.set_xlim(edges[0], edges[-1])
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from aptstream.cloud.spectrum import MassSpectrum, Peak, unranged_peaks
 from aptstream.report.colours import ion_colours
-from aptstream.report.style import PAGE_MM, STYLE, VERMILLION, blank, grouped
+from aptstream.report.style import PAGE_MM, STYLE, VERMILLION, blank, grouped, label_decades
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,6 +77,7 @@ def spectrum_figure(spectrum: MassSpectrum) -> Figure:
     axes.set_ylim(low, 1.6 * max(20 * low, float(drawn.counts.max())))
     axes.set_xlim(0, drawn.edges_da[-1])
     axes.yaxis.set_major_locator(LogLocator(10, numticks=8))
+    label_decades(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 5, 10]))
     axes.set_xlabel("Mass-to-charge-state ratio (Da)")
     axes.set_ylabel(f"Ions per {drawn.edges_da[1]:.3g} Da")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Sequence
+from math import log10
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from aptstream.errors import PlanError
 from aptstream.io.replace import replacing
@@ -56,6 +59,9 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", "\u2009")
 
 
+#: Digits of an exponent.
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 #: Endings of the files that a figure is written to.
 FORMS = ("png", "pdf", "svg")
 
@@ -91,8 +97,8 @@ def save_figure(figure: Figure, stem: str | os.PathLike[str]) -> dict[str, bytes
 def _write(figure: Figure, paths: Sequence[Path]) -> Iterator[bytes]:
     """Write a figure to files, each in the form that its name ends in."""
     paths[0].parent.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        data = figure_bytes(figure, path.suffix[1:].lower())
+    rendered = figure_forms(figure, [path.suffix[1:].lower() for path in paths])
+    for path, data in zip(paths, rendered, strict=True):
         with replacing(path) as file:
             file.write(data)
         yield data
@@ -142,7 +148,6 @@ def figure_paths(target: str | os.PathLike[str], name: str) -> list[Path]:
     return [path / f"{name}.{form}" for form in FORMS]
 
 
-@rc_context(STYLE)
 def figure_bytes(figure: Figure, form: str) -> bytes:
     r"""Render a figure without dates or other traces of the moment.
 
@@ -162,11 +167,60 @@ def figure_bytes(figure: Figure, form: str) -> bytes:
     >>> figure_bytes(Figure(), "png")[:4]
     b'\x89PNG'
     """
+    return figure_forms(figure, [form])[0]
+
+
+@rc_context(STYLE)
+def figure_forms(figure: Figure, forms: Sequence[str]) -> list[bytes]:
+    """Render a figure in several forms; its axes are arranged once, for the first, so that all look alike.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    forms : sequence of str
+        ``"png"`` (200 dpi), ``"pdf"`` or ``"svg"``.
+
+    Returns
+    -------
+    list of bytes
+
+    Examples
+    --------
+    >>> [data[1:4] for data in figure_forms(Figure(), ["png", "pdf"])]
+    [b'PNG', b'PDF']
+    """
     silent: dict[str, dict[str, Any]] = {
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
         "png": {"Software": None},
         "svg": {"Date": None, "Creator": None},
     }
-    target = io.BytesIO()
-    figure.savefig(target, format=form, dpi=200, metadata=silent[form])
-    return target.getvalue()
+    layout, rendered = figure.get_layout_engine(), []
+    try:
+        for form in forms:
+            target = io.BytesIO()
+            figure.savefig(target, format=form, dpi=200, metadata=silent[form])
+            rendered.append(target.getvalue())
+            figure.set_layout_engine(None)
+    finally:
+        figure.set_layout_engine(layout)
+    return rendered
+
+
+def label_decades(axis: Axis) -> None:
+    """Number the decades of a logarithmic axis in plain text, which takes a fraction of the time of formulas.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+        An axis that spans more than a decade.
+
+    Examples
+    --------
+    >>> axes = Figure().add_subplot()
+    >>> label_decades(axes.yaxis)
+    >>> axes.yaxis.get_major_formatter()(1e-12)
+    '10⁻¹²'
+    """
+    axis.set_major_formatter(FuncFormatter(lambda value, _: "10" + str(round(log10(value))).translate(_RAISED)))
+    axis.set_minor_formatter(NullFormatter())
