@@ -1,9 +1,9 @@
-"""The publication's way through one cube, as its text and its authors' public programs describe it; all lines are ours.
+"""The publication's way through one cube, as its text and its authors' public programs describe it; the lines are ours.
 
-A region is asked of a KD-tree; a Python loop over its host ions asks another tree for the neighbours of each; offsets go
-into a histogram, the histogram is drawn as a grey picture into a file, the file is read back by a picture loader, and
-the publication's network judges the pictures of 32 cubes at a time. `careful` is the same network and the same offsets
-as a careful user of SciPy and LiteRT would count and judge them, without pictures in between.
+A region is asked of a KD-tree; a Python loop over its host ions asks another tree for the neighbours of each; offsets
+go into a histogram, the histogram is drawn as a grey picture into a file, the file is read back by a picture loader,
+and the publication's network judges the pictures of 32 cubes at a time. `carefully` is how a careful user of SciPy and
+LiteRT would get the same pictures judged by the same network: pairs and bincount at once, and no files.
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ def figure_forms(figure: Figure, forms: Sequence[str]) -> list[bytes]:
 
 
 def label_decades(axis: Axis) -> None:
-    """Number the decades of a logarithmic axis in plain text, which takes a fraction of the time of formulas.
+    """Write the numbers of a logarithmic axis as plain text, which takes a fraction of the time of formulas.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def particles_figure(scene: Scene) -> Figure:
         axis.labelpad = 7 if name == "z" else 4
         axis.line.set_color(GREY)
         axis.set_major_locator(_locator(low, high, n / size.max(), both=name != "y"))
-    axes.set_box_aspect(size, zoom=1.02)
+    axes.set_box_aspect(size, zoom=0.83 + 0.11 * across)  # names of the axes stay inside, those of a long needle too
     axes.grid(False)
     _draw_ions(axes, scene)
     _draw_particles(figure, axes, scene)

@@ -72,3 +72,9 @@ def history():
 def run_all():
     """What runs all benchmarks."""
     return load("run_all")
+
+
+@pytest.fixture(scope="session")
+def lineage():
+    """The publication's way through a cube."""
+    return load("lineage")

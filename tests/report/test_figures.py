@@ -18,6 +18,7 @@ from aptstream.report.figures import (
     size_distribution,
     vote_histogram,
 )
+from aptstream.report.style import FORMS, figure_forms, label_decades
 
 RNG = np.random.default_rng(5)
 RADII = {
@@ -171,3 +172,25 @@ def test_matplotlib_is_left_as_found():
     before = dict(mpl.rcParams)
     drawn(size_distribution(told(RADII["one"])))
     assert dict(mpl.rcParams) == before
+
+
+def test_axes_are_arranged_once_for_all_forms_and_anew_for_the_next_call():
+    figure = size_distribution(told(RADII["many"]))
+    layout, (axes,) = figure.get_layout_engine(), figure.axes
+    png, _, svg = figure_forms(figure, FORMS)
+    assert figure.get_layout_engine() is layout
+    narrow = axes.get_position().width
+    assert png == figure_bytes(size_distribution(told(RADII["many"])), "png")
+    assert svg.startswith(b"<?xml")
+    axes.set_ylabel("two\nlines")
+    figure_bytes(figure, "svg")
+    assert axes.get_position().width < narrow
+
+
+@pytest.mark.parametrize(("value", "text"), [(1, "10⁰"), (1000, "10³"), (1e12, "10¹²"), (0.01, "10⁻²")])
+def test_decades_are_plain_text(value, text):
+    axes = Figure().add_subplot()
+    axes.set_yscale("log")
+    label_decades(axes.yaxis)
+    assert axes.yaxis.get_major_formatter()(value) == text
+    assert not any(axes.yaxis.get_minor_formatter().format_ticks([2 * value, 3 * value]))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from aptstream.report.scene import Body, IonLayer, Scene
 from aptstream.report.style import figure_bytes
@@ -40,3 +41,13 @@ def test_ions_that_are_hidden_are_not_drawn_and_others_are_few():
 def test_nothing_found_is_said():
     axes = particles_figure(scene(0)).axes[0]
     assert "No ordered particle was found" in [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize("size", [(38, 54, 58), (30, 30, 40), (60, 60, 200), (100, 60, 40), (5, 5, 300)])
+def test_the_names_of_the_axes_lie_inside_the_figure(size):
+    figure = particles_figure(Scene((0, 0, 0), size, (), 0))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis, figure.axes[0].zaxis):
+        name = axis.label.get_window_extent(canvas.get_renderer())
+        assert min(*name.min, *(figure.bbox.max - name.max)) > 0, (axis.axis_name, name)
