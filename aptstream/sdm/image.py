@@ -219,10 +219,10 @@ def grey_images(counts: Counts) -> npt.NDArray[np.uint8]:
     """
     if counts.ndim != 3:
         raise PlanError(f"Grey pictures need counts (n, rows, columns) of one channel, found {counts.shape}.")
-    image = full_image(counts).astype(np.float32)
-    most = np.maximum(image.max(axis=(1, 2), keepdims=True), 1)
-    grey: npt.NDArray[np.uint8] = np.rint(image * (255 / most)).astype(np.uint8)
-    return grey
+    half = counts.astype(np.float32)
+    most = np.maximum(half.max(axis=(1, 2), keepdims=True), 1)
+    half *= 255 / most
+    return full_image(np.rint(half, out=half).astype(np.uint8))
 
 
 def scan_images(scan: SdmScan, form: Form) -> Iterator[tuple[Batch, Images]]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from aptstream.errors import PlanError
 from aptstream.points import Roles, check_species
 
 Kind = Literal["rhoz", "z", "zx"]
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 #: Units of a fine coordinate in one bin.
 UNITS = 256
@@ -215,7 +216,7 @@ class Channels:
         return table
 
 
-def full_image(half: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+def full_image(half: npt.NDArray[Pixel]) -> npt.NDArray[Pixel]:
     """Both halves of an SDM: the counted one below its own rotation by 180°.
 
     Parameters
