@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,8 @@ COMPOSITION_NM = (0.7, 1.0, 1.4)
 COHERENCE_NM = 2.0
 #: Constants of a well-mixed hash (splitmix64).
 _MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+#: Ions that are hashed at once.
+_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -221,15 +224,27 @@ def shuffled_roles(cloud: PointCloud, role: Labels, solute_fraction: float, numb
     -------
     ndarray of uint8, (n,)
     """
-    bits = np.ascontiguousarray(cloud.position).view(np.uint32).astype(np.uint64)
-    mixed = np.full(len(bits), (number * _MIX[0]) & (2**64 - 1), dtype=np.uint64)
-    for axis in range(3):
-        mixed = (mixed ^ bits[:, axis]) + np.uint64(_MIX[0])
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(_MIX[1])
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(_MIX[2])
-        mixed ^= mixed >> np.uint64(31)
-    drawn = (mixed >> np.uint64(11)).astype(np.float64) / 2**53 < solute_fraction
-    return np.where(role == NEITHER, role, np.where(drawn, SOLUTE, HOST)).astype(np.uint8)
+    least = np.uint64(ceil(solute_fraction * 2**53))  # of 53 random bits
+    drawn = np.empty(len(role), dtype=np.uint8)
+    for start in range(0, len(role), _AT_ONCE):  # so few that their bits stay in the cache
+        bits = np.ascontiguousarray(cloud.position[start : start + _AT_ONCE].T).view(np.uint32)
+        mixed = _mixed(bits, np.uint64((number * _MIX[0]) & (2**64 - 1)))
+        drawn[start : start + _AT_ONCE] = np.where((mixed >> np.uint64(11)) < least, SOLUTE, HOST)
+    drawn[role == NEITHER] = NEITHER
+    return drawn
+
+
+def _mixed(bits: npt.NDArray[np.uint32], seed: np.uint64) -> npt.NDArray[np.uint64]:
+    """Hash a column of three numbers each, (3, n)."""
+    mixed = np.full(bits.shape[1], seed, dtype=np.uint64)
+    shifted = np.empty_like(mixed)
+    for row in bits:
+        mixed ^= row
+        mixed += np.uint64(_MIX[0])
+        for shift, factor in ((30, _MIX[1]), (27, _MIX[2]), (31, 1)):
+            mixed ^= np.right_shift(mixed, np.uint64(shift), out=shifted)
+            mixed *= np.uint64(factor)
+    return mixed
 
 
 #: Noise below which a voxel holds no ion.
