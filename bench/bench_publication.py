@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 import psutil
 from lineage import Seconds, carefully, plainly
+from lines import read, show
 
 from aptstream.cloud import ingest, open_store
 from aptstream.cloud.store import PointStore
@@ -53,15 +54,12 @@ PARTS = ("votes", "default", "network", "run")
 #: So many of the atoms are detected that 32 ions lie in a nm³.
 EFFICIENCY = 0.52
 #: What was asked of each figure.
-ASKED = {"votes_cpu": 10, "votes_times": 1200, "default_cpu": 45, "network_wall": 600, "run_wall": 60}
+ASKED = {"votes_cpu": 10, "votes_times": 1200, "default_cpu": 45, "network_wall": 600, "run_wall": 60, "run_page": 15}
 
 
-def show(name: str, value: float, unit: str, *, rival: tuple[str, float] | None = None, **more: Any) -> None:
+def say(name: str, value: float, unit: str, **more: Any) -> None:
     """Print one figure; less of it is better."""
-    called, theirs = rival or (None, None)
-    about = {"rival": called, "rival_value": theirs, "ratio": theirs / value if theirs else None}
-    line = {"name": f"publication.{name}", "value": value, "unit": unit, **about, **more}
-    print(json.dumps({key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in line.items()}), flush=True)
+    show(f"publication.{name}", value, unit, better="less", **more)
 
 
 def children_cpu() -> float:
@@ -169,10 +167,10 @@ def run_part(folder: Path) -> None:
     wall, cpu, peaks = watched([sys.executable, "-m", "aptstream.cli", "run", *ions, *what])
     answer = json.loads(told.read_text())
     stages = {name: round(seconds, 2) for name, seconds in answer["seconds"].items()}
-    show("run_wall", wall, "s", asked=ASKED["run_wall"], stages=stages)
-    show("run_cpu", cpu, "s of CPU")
-    show("run_peak", peaks[0], "MiB", every_process=peaks)
-    show("run_page", (out / "report.html").stat().st_size / 1e6, "MB", asked=15)
+    say("run_wall", wall, "s (wall)", rival=("asked", ASKED["run_wall"]), stages=stages)
+    say("run_cpu", cpu, "s (CPU)")
+    say("run_peak", peaks[0], "MiB", every_process=peaks)
+    say("run_page", (out / "report.html").stat().st_size / 1e6, "MB", rival=("asked", ASKED["run_page"]))
 
 
 def rivals(store: PointStore, network: Any, judge: CubeJudge, sample: int, folder: Path) -> dict[str, Seconds]:
@@ -200,7 +198,7 @@ def scan_parts(folder: Path, parts: list[str], sample: int, taking_in: float) ->
     spent = rivals(store, network, model.judges[0], sample, folder)
     for name, seconds in spent.items():
         ms = {part: round(1e3 * value, 2) for part, value in vars(seconds).items()}
-        show("rival", n * seconds.all / 3600, "h of CPU", way=name, cubes=n, sample=sample, ms_a_cube=ms)
+        say("way", n * seconds.all / 3600, "h (CPU)", way=name, cubes=n, sample=sample, ms_a_cube=ms)
     cost = {name: n * seconds.all for name, seconds in spent.items()}
     about = {"cubes": n, "ions": store.n_ions, "density": store.n_ions / prod(store.shape_cells)}
     for part in ("votes", "default"):
@@ -208,15 +206,15 @@ def scan_parts(folder: Path, parts: list[str], sample: int, taking_in: float) ->
             wall, cpu = apart(part, folder)
             asked = {key: ASKED[f"{part}_{key}"] for key in ("cpu", "times") if f"{part}_{key}" in ASKED}
             for rival in cost.items():
-                show(f"{part}_cpu", cpu, "s of CPU", rival=rival, asked=asked, wall=wall, **about)
+                say(f"{part}_cpu", cpu, "s (CPU)", rival=rival, asked=asked, wall=wall, **about)
     if "default" in parts:
         for rival in cost.items():
-            show("default_with_ingest_cpu", cpu + taking_in, "s of CPU", rival=rival, ingest=taking_in, **about)
+            say("default_with_ingest_cpu", cpu + taking_in, "s (CPU)", rival=rival, ingest=taking_in, **about)
     if "network" in parts:
         wall, cpu = apart("network", folder)
         for rival, theirs in cost.items():
-            show("network_cpu", cpu, "s of CPU", rival=(rival, theirs), **about)
-        show("network_wall", wall, "s", asked=ASKED["network_wall"], workers=2, **about)
+            say("network_cpu", cpu, "s (CPU)", rival=(rival, theirs), **about)
+        say("network_wall", wall, "s (wall)", rival=("asked", ASKED["network_wall"]), workers=2, **about)
 
 
 def main() -> None:
@@ -225,23 +223,21 @@ def main() -> None:
     parser.add_argument("--size-nm", type=float, nargs=3, default=[38.0, 54.0, 58.0], help="of the specimen")
     parser.add_argument("--sample", type=int, default=64, help="cubes that the rivals judge")
     parser.add_argument("--parts", choices=PARTS, nargs="+", default=PARTS)
-    parser.add_argument("--toy", action="store_true", help="so small that it shows only that the script runs")
     parser.add_argument("--folder", type=Path, help="where the specimen is written; a temporary folder")
     parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = read(parser, {"size_nm": [12.0, 12.0, 14.0], "sample": 1})
     if given.job:
         JOBS[given.job](given.folder)
         return
-    size, sample = ([12.0, 12.0, 14.0], 1) if given.toy else (given.size_nm, given.sample)
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
-        make_specimen(folder, tuple(size))
+        make_specimen(folder, tuple(given.size_nm))
         if "run" in given.parts:
             run_part(folder)
         if set(given.parts) - {"run"}:
             _, taking_in = apart("ingest", folder)
             os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-            scan_parts(folder, list(given.parts), sample, taking_in)
+            scan_parts(folder, list(given.parts), given.sample, taking_in)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 FURTHER = {
     "bench_ingest": [["--ions", "20000000", "--workers", "2"]],
     "bench_recognition": [["--only", "large", "--specimens", "1", "--li2021-images", "3000"]],
+    "bench_publication": [["--size-nm", "125.5", "125.5", "125.5", "--parts", "run"]],
     "bench_scale": [["--plan-only"], ["--maps-only"], ["--tasks", "100000"], ["--millions", "16", "--workers", "2"]],
 }
 
