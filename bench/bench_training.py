@@ -9,12 +9,13 @@ TensorFlow. With fewer images or epochs the time of the whole is extrapolated fr
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+
+from lines import read, show
 
 from aptstream.model.presets import get_preset, make_library
 from aptstream.model.training import TrainingOptions, train
@@ -31,21 +32,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=N_IMAGES)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--threads", type=int, default=2)
-    given = parser.parse_args()
+    given = read(parser, {"images": 96, "epochs": 1})
     preset = replace(get_preset("li2021"), epochs={EDGE_NM: given.epochs})
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
         library = make_library(preset, Path(name, "d.zarr"), seed=1, size=given.images, threads=given.threads)
         made = time.perf_counter() - start
-        line(
-            {
-                "name": "training.dictionary",
-                "value": round(made * N_IMAGES / given.images, 2),
-                "unit": "s (wall)",
-                "rival": None,
-            },
-            given,
-        )
+        size = {name: getattr(given, name) for name in ("images", "epochs", "threads")}
+        show("training.dictionary", made * N_IMAGES / given.images, "s (wall)", better="less", **size)
         told: list[float] = []
 
         def tell(stage: str, done: int, total: int, _unit: str) -> None:
@@ -57,17 +51,9 @@ def main() -> None:
         cpu = time.process_time() - cpu
     whole = EPOCHS / given.epochs * N_IMAGES / given.images
     seconds = (told[-1] - start) * whole
-    rival = {"rival": "publication, 8 cores", "rival_value": PUBLISHED_S, "ratio": round(PUBLISHED_S / seconds, 2)}
-    line({"name": "training.7_epochs", "value": round(seconds, 1), "unit": "s (wall)", **rival}, given)
-    line(
-        {"name": "training.cpu", "value": round(cpu * whole, 1), "unit": "s (CPU)", "rival": None},
-        given,
-    )
-
-
-def line(fields: dict[str, object], given: argparse.Namespace) -> None:
-    """Print one line with what it was measured on."""
-    print(json.dumps({"rival_value": None, "ratio": None, **fields, **vars(given)}), flush=True)
+    rival = ("publication, 8 cores", PUBLISHED_S)
+    show("training.7_epochs", seconds, "s (wall)", rival=rival, better="less", **size)
+    show("training.cpu", cpu * whole, "s (CPU)", better="less", **size)
 
 
 if __name__ == "__main__":
