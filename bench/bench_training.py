@@ -9,12 +9,13 @@ TensorFlow. With fewer images or epochs the time of the whole is extrapolated fr
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+
+from lines import read, show
 
 from aptstream.model.presets import get_preset, make_library
 from aptstream.model.training import TrainingOptions, train
@@ -31,43 +32,29 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=N_IMAGES)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--threads", type=int, default=2)
-    given = parser.parse_args()
+    given = read(parser, {"images": 200, "epochs": 1, "threads": 1})
     preset = replace(get_preset("li2021"), epochs={EDGE_NM: given.epochs})
+    told: list[float] = []
+
+    def tell(stage: str, done: int, total: int, _unit: str) -> None:
+        told.append(time.perf_counter())
+        print(stage, done, total, file=sys.stderr)
+
     with tempfile.TemporaryDirectory() as name:
         start = time.perf_counter()
         library = make_library(preset, Path(name, "d.zarr"), seed=1, size=given.images, threads=given.threads)
         made = time.perf_counter() - start
-        line(
-            {
-                "name": "training.dictionary",
-                "value": round(made * N_IMAGES / given.images, 2),
-                "unit": "s (wall)",
-                "rival": None,
-            },
-            given,
-        )
-        told: list[float] = []
-
-        def tell(stage: str, done: int, total: int, _unit: str) -> None:
-            told.append(time.perf_counter())
-            print(stage, done, total, file=sys.stderr)
-
+        options = TrainingOptions(threads=given.threads)
         cpu, start = time.process_time(), time.perf_counter()
-        train(preset, library, seed=1, options=TrainingOptions(threads=given.threads), progress=tell)
+        train(preset, library, seed=1, options=options, progress=tell)
         cpu = time.process_time() - cpu
-    whole = EPOCHS / given.epochs * N_IMAGES / given.images
-    seconds = (told[-1] - start) * whole
-    rival = {"rival": "publication, 8 cores", "rival_value": PUBLISHED_S, "ratio": round(PUBLISHED_S / seconds, 2)}
-    line({"name": "training.7_epochs", "value": round(seconds, 1), "unit": "s (wall)", **rival}, given)
-    line(
-        {"name": "training.cpu", "value": round(cpu * whole, 1), "unit": "s (CPU)", "rival": None},
-        given,
-    )
-
-
-def line(fields: dict[str, object], given: argparse.Namespace) -> None:
-    """Print one line with what it was measured on."""
-    print(json.dumps({"rival_value": None, "ratio": None, **fields, **vars(given)}), flush=True)
+    part = N_IMAGES / given.images
+    whole = part * EPOCHS / given.epochs
+    about = {"images": given.images, "epochs": given.epochs, "threads": given.threads}
+    show("training.dictionary", made * part, "s (wall)", **about)
+    rival = ("publication, eight cores", PUBLISHED_S)
+    show("training.7_epochs", (told[-1] - start) * whole, "s (wall)", rival=rival, better="less", **about)
+    show("training.7_epochs_cpu", cpu * whole, "s (CPU)", **about)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pytest
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 SCRIPTS = sorted(path.stem for path in BENCH.glob("bench_*.py"))
 QUICK = ("bench_darkfield", "bench_dictionary", "bench_ingest", "bench_read", "bench_simulate")
-WITH_TENSORFLOW = ("bench_gridnet", "bench_li2021", "bench_predict", "bench_publication")
+WITH_TENSORFLOW = ("bench_gridnet", "bench_li2021", "bench_predict", "bench_publication", "bench_training")
 #: Scripts whose ratios tell something at toy size.
 TIMED = ("bench_darkfield", "bench_gridnet", "bench_ingest", "bench_kdtree", "bench_predict", "bench_read", "bench_sdm")
 FIELDS = {"name", "script", "options", "versions", "machine", "commit", "date"}
