@@ -151,6 +151,20 @@ def _tests(done: Reproduction) -> Iterator[Row]:
             (auc[name], auc["honest library"], auc.get("ours", NONE)),
             f"It calls {models[name]['n_ordered']} of {found['n']} ordered; {found['n_ordered']} are.",
         )
+    right = {name: _percent(_right(found["images"], name)) for name in models}
+    yield _row(
+        (part, f"right on the same {n} images (p ≥ 0.5 is ordered)", NONE),
+        (f"{right['case 1']} (case 2: {right['case 2']})", right["honest library"], right.get("ours", NONE)),
+        "The area under the ROC curve asks for the order of the probabilities only, not whether they mean what they "
+        "say.",
+    )
+
+
+def _right(images: list[dict[str, Any]], name: str) -> float:
+    """Share of the images of both classes on the right side of 1/2."""
+    known = [row for row in images if row["label"] is not None and (row["label"] == 0 or row["label"] >= 0.5)]
+    right = [bool(row["p"][name] >= 0.5) == bool(row["label"] >= 0.5) for row in known]
+    return sum(right) / len(right)
 
 
 def _particles(done: Reproduction) -> Iterator[Row]:
