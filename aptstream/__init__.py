@@ -154,6 +154,7 @@ if TYPE_CHECKING:
     from aptstream.report.zones import vote_zones as vote_zones
     from aptstream.reproduce.judging import Judgement as Judgement
     from aptstream.reproduce.judging import judge_pictures as judge_pictures
+    from aptstream.reproduce.shipped import shipped_networks as shipped_networks
     from aptstream.scan.lazy import scan as scan
     from aptstream.scan.results import ScanStore as ScanStore
     from aptstream.scan.results import open_scan as open_scan
@@ -282,6 +283,7 @@ _ROOMS = {
     "report.spectrum": ("spectrum_figure",),
     "report.zones": ("cube_zones", "vote_zones"),
     "reproduce.judging": ("Judgement", "judge_pictures"),
+    "reproduce.shipped": ("shipped_networks",),
     "scan": ("ScanStore", "discard_scan", "open_scan", "repair_scan", "run_scan", "scan"),
     "sdm.count": ("SdmScan", "count_sdm", "scan_sdms", "zsdm"),
     "sdm.darkfield": ("dark_field", "order_field"),

@@ -314,7 +314,7 @@ def evaluate(
     Or what networks say of images from an instrument.
 
     Example: `aptstream evaluate result --truth specimen/specimen.truth.json`, or
-    `aptstream evaluate --images measured --models reproduction`
+    `aptstream evaluate --images measured --labels labels.csv`
     """
     from aptstream.inspection import evaluation_of, is_library, library_scores
 

@@ -27,7 +27,9 @@ ImagesFrom = Annotated[
 LabelsFrom = Annotated[
     Path | None, typer.Option("--labels", help="CSV with columns image,label; 0 = matrix, 1 = ordered.")
 ]
-ModelsFrom = Annotated[Path | None, typer.Option("--models", help="Folder of aptstream reproduce: its networks judge.")]
+ModelsFrom = Annotated[
+    Path | None, typer.Option("--models", help="Folder of aptstream reproduce: its networks judge, not those shipped.")
+]
 
 
 def add_reproduce_verbs(app: typer.Typer) -> None:
@@ -165,20 +167,22 @@ def evaluate_images(
 
 
 def _networks(models: Path | None, model: str | None) -> dict[str, Model]:
-    """Load the networks of a reproduction, or one of a file."""
+    """Load the networks of a reproduction, one of a file, or those that come with aptstream."""
     from aptstream.errors import ModelError
     from aptstream.model.modelfile import load_model
     from aptstream.reproduce.li2021 import NETWORKS
+    from aptstream.reproduce.shipped import shipped_networks
 
-    if (models is None) == (model is None):
+    if models is not None and model is not None:
         raise typer.BadParameter(
-            "give either --models with the folder of aptstream reproduce, or --model with one model file",
-            param_hint="--models",
+            "give the folder of aptstream reproduce, or --model with one file", param_hint="--models"
         )
     if model is not None:
         loaded = load_model(model)
         return {loaded.name: loaded}
-    folder = Path(models or "") / "models"
+    if models is None:
+        return shipped_networks()
+    folder = models / "models"
     found = {name: folder / f"{stem}.aptmodel" for name, stem in NETWORKS.items()}
     there = {name: load_model(path) for name, path in found.items() if path.is_file()}
     if not there:

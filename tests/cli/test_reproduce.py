@@ -14,6 +14,8 @@ from PIL import Image
 
 from aptstream.io.pictures import read_labels, read_pictures
 from aptstream.model.modelfile import load_model
+from aptstream.progress import silent
+from aptstream.reproduce.experiment import IMAGES, TABLE, simulate_experiment
 from aptstream.reproduce.ledger import carry_out
 from aptstream.reproduce.li2021 import Measured, Tools, steps_of
 from aptstream.reproduce.recipe import Recipe
@@ -33,8 +35,12 @@ def toy(tmp_path_factory):
 @pytest.fixture(scope="module")
 def images(toy, tmp_path_factory):
     """The images of the experimental side as an instrument would leave them."""
-    folder = tmp_path_factory.mktemp("images")
-    for k, picture in enumerate(np.load(toy[0] / "experiment" / "images.npy")):
+    return as_png(toy[0] / "experiment" / IMAGES, tmp_path_factory.mktemp("images"))
+
+
+def as_png(array, folder):
+    """Save the pictures of an array one by one."""
+    for k, picture in enumerate(np.load(array)):
         Image.fromarray(picture).save(folder / f"{k:02d}.png")
     return folder
 
@@ -173,7 +179,6 @@ def test_a_folder_with_other_files_is_refused_first(tmp_path):
         (("evaluate",), "either a result"),
         (("evaluate", "here", "--images", "there"), "either a result"),
         (("evaluate", "here", "--labels", "l.csv"), "--images"),
-        (("evaluate", "--images", "there"), "--models"),
         (("evaluate", "--images", "there", "--models", "r", "--model", "m"), "--models"),
     ],
 )
@@ -183,6 +188,18 @@ def test_options_that_do_not_belong_together_are_refused(words, message, tmp_pat
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.replace("│", " ").split())
     assert not list(tmp_path.iterdir())
+
+
+def test_images_are_judged_at_once_by_the_networks_that_are_shipped(tmp_path):
+    simulate_experiment(tmp_path, 5, load_model(), silent)  # another specimen than the one they were tested on
+    (tmp_path / "png").mkdir()
+    pictures = as_png(tmp_path / IMAGES, tmp_path / "png")
+    told = json.loads(done("evaluate", "--images", pictures, "--labels", tmp_path / TABLE, "--json", "-"))
+    assert list(told["models"]) == ["case 1", "case 2", "honest library"]
+    assert told["n"] == 60
+    for network in told["models"].values():
+        assert network["auc"] > 0.9
+    assert {len(row["p"]) for row in told["images"]} == {3}
 
 
 def test_networks_that_are_not_there_or_read_something_else_are_refused(tmp_path):
