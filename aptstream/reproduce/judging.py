@@ -72,7 +72,7 @@ class Judgement:
             {
                 "image": name,
                 "label": _number(label),
-                "p": {model: round(float(p[k]), 6) for model, p in self.p.items()},
+                "p": {model: float(f"{p[k]:.6g}") for model, p in self.p.items()},  # tiny ones keep their order
             }
             for k, (name, label) in enumerate(zip(self.names, self._labels.tolist(), strict=True))
         ]

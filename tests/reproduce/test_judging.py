@@ -42,6 +42,13 @@ def test_numbers_for_machines_hold_every_picture_and_no_nan():
     assert unlabelled["models"]["case 1"] == {"auc": None, "n_ordered": 0, "roc": []}
 
 
+def test_tiny_probabilities_keep_their_order_in_numbers_for_machines():
+    tiny = np.array([1.7e-9, 1.3e-8], "f4")
+    told = Judgement(("a", "b"), {"case 1": tiny}, np.array([0, 1], "f4")).as_json()
+    assert told["models"]["case 1"]["auc"] == 1
+    assert 0 < told["images"][0]["p"]["case 1"] < told["images"][1]["p"]["case 1"]
+
+
 def test_a_model_that_reads_something_else_is_refused():
     with pytest.raises(ModelError, match="150 × 150"):
         picture_judge(load_model("cubes"))
