@@ -56,8 +56,14 @@ class Drawn:
     def step(self) -> Step:
         """Return the step that writes it as PNG, PDF and SVG."""
         products = tuple(f"figures/{self.name}.{form}" for form in FORMS)
-        settings = {"version": __version__, "caption": self.caption}
-        return Step(f"figure-{self.name}", f"figure {self.name}", products, self._write, settings, self.needs)
+        return Step(
+            f"figure-{self.name}",
+            f"figure {self.name}",
+            products,
+            self._write,
+            {"version": __version__},
+            self.needs,
+        )
 
     def _write(self, folder: Path) -> dict[str, Any]:
         try:
@@ -144,10 +150,14 @@ def _test(done: Reproduction) -> Figure:
 
 def _of_scans(done: Reproduction) -> Iterator[Drawn]:
     part, runs = "specimen with known truth", {name: str(done.folder / "runs" / name) for name in SCANS}
-    for name in ("specimen", "slice", "cubes", "votes", "sums"):
+    for name in ("specimen", "slice"):
         yield _from_gallery(done, name, part, (runs["li2021"],), ("scan-li2021",))
+    for name in ("cubes", "votes", "sums"):
+        drawn = _from_gallery(done, name, part, (runs["li2021"],), ("scan-li2021",))
+        yield replace(drawn, caption=f"Case 2. {drawn.caption}")
     for name in ("order", "sizes", "compare"):
-        yield _from_gallery(done, name, part, (runs["order"],), ("scan-order",))
+        drawn = _from_gallery(done, name, part, (runs["order"],), ("scan-order",))
+        yield replace(drawn, caption=f"Our default. {drawn.caption}")
     caption = DRAWINGS["phases"].caption
     published = partial(_published_phases, Path(runs["li2021"]))
     part = "planes of both phases"

@@ -13,7 +13,7 @@ from aptstream.reproduce.recipe import DEPTHS
 from aptstream.sdm.li2021 import N_IMAGES, NoiseTable
 
 #: Headings of the table.
-COLUMNS = ("part", "quantity", "publication", "its recipe here", "its network, honest library", "our default", "remark")
+COLUMNS = ("part", "quantity", "publication", "its recipe here", "honest library", "our default", "remark")
 NONE = "–"
 #: Losses below this are as good as none.
 VANISHING = 1e-3
@@ -98,8 +98,11 @@ def _training(done: Reproduction) -> Iterator[Row]:
     yield _row((part, "making the images", "not stated"), seconds, f"{done.threads} threads.")
     counts = [str(record.facts["n_parameters"]) for record in networks]
     yield _row((part, "weights of the network", "1666881"), [*counts, f"{sum(_weights())} of {len(_weights())} nets"])
-    minutes = [f"{_minutes(record)}, {record.facts['threads']} threads" for record in networks]
-    yield _row((part, f"training, {done.recipe.epochs} epochs", "14 min, 8 cores (7 epochs)"), minutes)
+    yield _row(
+        (part, f"training, {done.recipe.epochs} epochs", "14 min, 8 cores (7 epochs)"),
+        [_minutes(record) for record in networks],
+        f"{networks[0].facts['threads']} threads.",
+    )
     losses = [_losses(done.facts(name)["last_epoch"]) for name in ("case-1", "case-2", "network-matched")]
     yield _row(
         (part, "final loss, training | held out", NONE),
@@ -253,7 +256,7 @@ def _losses(row: dict[str, float]) -> str:
 
 def _minutes(record: Record) -> str:
     """Write the time of a step: on the clock, and of computing where other work may have had the cores too."""
-    return f"{record.seconds / 60:.1f} min ({record.cpu_seconds / 60:.1f} min of CPU)"
+    return f"{record.seconds / 60:.1f} min, CPU {record.cpu_seconds / 60:.1f} min"
 
 
 def _power(value: float) -> str:
