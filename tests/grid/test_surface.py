@@ -105,18 +105,21 @@ def test_neighbours_stay_apart():
     ),
     cut=st.sampled_from([0.3, 0.5, 0.7]),
 )
-def test_any_map_gives_closed_meshes_with_the_volume_of_the_voxels(order, cut):
+def test_any_map_gives_closed_meshes_and_no_level_comes_nearer_to_the_volume(order, cut):
     found = find_precipitates(order, cut=cut, min_voxels=1, origin_nm=(0, 0, 0))
     surface = particle_surface(order, found.labels, found.volume_nm3, origin_nm=(0, 0, 0))
     assert len(surface) == len(found)
     assert_closed(surface)
-    for number, volume in enumerate(found.volume_nm3, 1):
+    for number in range(1, len(found) + 1):
         enclosed, area = measured(surface, number)
         assert enclosed > 0
         np.testing.assert_allclose(
             (enclosed, area), (surface.volume_nm3[number - 1], surface.area_nm2[number - 1]), 1e-3
         )
-        assert enclosed == pytest.approx(volume, rel=0.5)
+    miss = np.abs(surface.volume_nm3 - found.volume_nm3)
+    for factor in (0.3, 0.7, 1.5, 3):  # a plateau of the map may leave a gap in the volumes that meshes can have
+        other = particle_surface(order, found.labels, factor * found.volume_nm3, origin_nm=(0, 0, 0))
+        assert (miss <= np.abs(other.volume_nm3 - found.volume_nm3) + 2e-3 * found.volume_nm3).all()
 
 
 def test_no_particle_no_surface():
