@@ -321,6 +321,8 @@ def evaluate(
     if (path is None) == (images is None):
         raise typer.BadParameter("give either a result or library, or measured images with --images")
     if images is not None:
+        if truth is not None:
+            raise typer.BadParameter("belongs to a result: leave it out with --images", param_hint="--truth")
         evaluate_images(images, labels, models, model, json_to)
         return
     if path is None or labels is not None or models is not None:

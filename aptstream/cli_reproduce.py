@@ -206,7 +206,7 @@ def _show_judgement(judgement: Judgement) -> None:
         shown.add_column(name, justify="right")
     for k, (name, label) in enumerate(zip(judgement.names, judgement.label.tolist(), strict=True)):
         known = f"{label:g}" if isfinite(label) else ""
-        shown.add_row(escape(name), known, *(f"{p[k]:.4f}" for p in judgement.p.values()))
+        shown.add_row(escape(name), known, *(f"{p[k]:.3g}" for p in judgement.p.values()))
     stdout.print(shown)
     counts = ", ".join(f"{name} {int((p >= 0.5).sum())}" for name, p in judgement.p.items())
     stdout.print(f"called ordered, of {len(judgement.names)}: {escape(counts)}", highlight=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import struct
+import tokenize
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from aptstream.errors import FileFormatError
 
 #: Pictures in all, bytes of one PNG, and bytes of a table of labels that are read at most.
 MOST_PICTURES, MOST_PNG_BYTES, MOST_LABEL_BYTES = 100_000, 4 << 20, 16 << 20
+#: What NumPy raises at headers of arrays that are none.
+_NO_HEADER = (
+    *(ValueError, TypeError, EOFError, OSError, OverflowError, MemoryError, RecursionError, SyntaxError),
+    tokenize.TokenError,
+)
 _PNG = b"\x89PNG\r\n\x1a\n"
 #: Modes of Pillow that hold one grey value a pixel; and those whose three colours must be equal.
 _GREY, _COLOURED = ("L", "I;16", "I;16B", "I"), ("RGB", "RGBA", "LA", "P", "PA", "1")
@@ -102,7 +108,7 @@ def _read_array(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.generic]:
     """Map an array into memory: what its header promises must stand in the file before anything is read."""
     try:
         array: npt.NDArray[np.generic] = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, OSError, OverflowError, MemoryError) as error:
+    except _NO_HEADER as error:
         raise FileFormatError(
             f"{path} is no readable array: {error}. Expected what numpy.save writes of numbers (no objects)."
         ) from error
@@ -149,15 +155,15 @@ def _decoded(path: Path, content: bytes, n_pixels: int) -> npt.NDArray[np.generi
             warnings.simplefilter("error")
             with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
                 image.load()
-                mode = image.mode
+                mode, see_through = image.mode, "transparency" in image.info
                 pixels = np.array(image if mode in _GREY else image.convert("RGBA"))
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Warning, MemoryError, OverflowError) as error:
         raise FileFormatError(f"{path} is damaged: {error}. Save the picture anew.") from error
     if mode not in (*_GREY, *_COLOURED) or pixels.shape[0] * pixels.shape[1] != n_pixels:
         raise FileFormatError(f"{path} is of a kind {mode!r} that is not read: save it as a grey picture of 8 bits.")
-    if mode in _GREY:
+    if mode in _GREY and not see_through:
         return pixels
-    if (pixels[..., 3] != 255).any():
+    if mode in _GREY or (pixels[..., 3] != 255).any():
         raise FileFormatError(f"{path} is transparent in places: save it without transparency, on black.")
     if (pixels[..., :3] != pixels[..., :1]).any():
         raise FileFormatError(

@@ -115,17 +115,20 @@ class PairTable:
         """Standard error of `ratio`, (n_groups, n_groups, n_shells), as species drawn at random would give.
 
         Two parts, the terms of first and second order of a U-statistic [1]_: what an ion is counts once for each of
-        its neighbours, which weighs where the density varies; and every pair, twice where both are of one group,
-        is a draw by itself.
+        its neighbours, which weighs where the density varies; and every pair is a draw by itself, which is the same
+        draw seen from its other ion.
 
         References
         ----------
         .. [1] Hoeffding, Ann. Math. Statist. 19, 293 (1948).
         """
-        twice = 1 + np.eye(len(self.groups))[..., None]
         with np.errstate(invalid="ignore", divide="ignore"):
             part = self.counts / self.every[:, None]
             asked = (self.n_centres / self.n_ranged)[:, None]
+            content = (self.n_ions / self.n_ranged)[:, None]
+            odds, odds_content = asked / (1 - asked), content / (1 - content)
+            again = np.where(np.eye(len(self.groups), dtype=bool), odds / odds_content, odds * odds_content.T)
+            twice = 1 + again[..., None]
             uneven = self.n_centres[:, None] * self.squares / self.every.astype(np.float64) ** 2 - 1
             variance = twice * ((1 - asked) / self.every)[:, None] + (uneven / self.n_ranged)[:, None]
             return np.sqrt(part * (1 - part) * variance) / self.share[..., None]

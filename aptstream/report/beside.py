@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from aptstream.grid.files import GridFile
 from aptstream.io.digest import file_sha256
@@ -165,7 +166,7 @@ def _figure(folder: LocalFolder, found: object) -> tuple[str, bytes]:
         data = folder.read(name, 0, _MOST_FIGURE + 1)
     except FileNotFoundError as error:
         raise ValueError(f"its figure {name} is missing") from error
-    if len(data) > _MOST_FIGURE or not data.startswith(_PNG) or hashlib.sha256(data).hexdigest() != digest:
+    if not 24 < len(data) <= _MOST_FIGURE or not data.startswith(_PNG) or hashlib.sha256(data).hexdigest() != digest:
         raise ValueError(f"its figure {name} is not the one that was written")
     return _texts([caption])[0], data
 
@@ -178,6 +179,6 @@ def _list(found: object) -> Sequence[Any]:
 
 def _texts(found: object) -> tuple[str, ...]:
     for text in _list(found):
-        if not isinstance(text, str) or len(text) > _MOST_TEXT:
-            raise TypeError(f"{ascii(text)[:80]} instead of a text of at most {_MOST_TEXT} letters")
+        if not isinstance(text, str) or len(text) > _MOST_TEXT or any(category(sign) in ("Cc", "Cs") for sign in text):
+            raise TypeError(f"{ascii(text)[:80]} instead of a text of at most {_MOST_TEXT} letters on a line")
     return tuple(_list(found))

@@ -6,6 +6,7 @@ damaged, is made again; what is whole is not.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -25,6 +26,8 @@ from aptstream.io.seal import sealed, unsealed
 
 #: Folder of the records, and the file of the settings.
 RECORDS, SETTINGS = "steps", "settings.json"
+#: Nothing of ours is larger.
+MOST_BYTES = 16 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -251,8 +254,13 @@ def _needs(step: Step, folder: Path) -> dict[str, dict[str, str]]:
         record = read_record(folder, name)
         if record is None:
             raise ResumeError(f"The step {name} is to be done before {step.name}, and left no record in {folder}.")
-        found[name] = record.products
+        found[name] = record.products or {"facts": _digest(record.facts)}
     return found
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    """Name what a step found out by its content."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _whole(folder: Path, record: Record, products: tuple[str, ...]) -> bool:
@@ -283,6 +291,8 @@ def _write(path: Path, fields: dict[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any] | None:
     """Read a sealed file; nothing where there is none, or it is damaged."""
     try:
-        return unsealed(json.loads(path.read_text(encoding="utf-8")))
+        with path.open("rb") as stream:
+            text = stream.read(MOST_BYTES + 1)
+        return unsealed(json.loads(text)) if len(text) <= MOST_BYTES else None
     except (OSError, ValueError, RecursionError, AttributeError):
         return None

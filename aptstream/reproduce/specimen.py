@@ -17,6 +17,7 @@ from aptstream.grid.evaluate import Evaluation, evaluate_grid, evaluate_run
 from aptstream.grid.files import GridFile, open_grid
 from aptstream.grid.precipitates import Precipitates, find_precipitates
 from aptstream.grid.truth import true_volumes
+from aptstream.io.replace import discard
 from aptstream.model.modelfile import Model
 from aptstream.peers.isocomposition import PUBLISHED_AT_PERCENT, PUBLISHED_ELEMENT, isocomposition
 from aptstream.phases.phasemap import PhaseMap
@@ -85,9 +86,13 @@ def scan_specimen(
     truth = read_truth(specimen / FILES[2])
     question = Question(specimen / FILES[0], specimen / FILES[1], ROLES, model, truth, cut)
     part = out.with_name(f".{out.name}-{model.digest[:12]}.building")
+    for left in set(out.parent.glob(f".{out.name}-*.building")) - {part}:  # of a network that was trained again since
+        discard(left)
     if not (part / "report.html").exists():
         with output_folder(part), local_client(n_workers) if n_workers else nullcontext() as client:
             analyse(question, part, client=client, stages=stages)
+    if out.is_dir():
+        out.rmdir()  # an empty one, where products of it were to be
     part.rename(out)
     scan = open_scan(out / "scan.zarr")
     p = scan.p(max(scan.edges))

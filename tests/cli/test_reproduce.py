@@ -179,6 +179,7 @@ def test_a_folder_with_other_files_is_refused_first(tmp_path):
         (("evaluate",), "either a result"),
         (("evaluate", "here", "--images", "there"), "either a result"),
         (("evaluate", "here", "--labels", "l.csv"), "--images"),
+        (("evaluate", "--images", "there", "--truth", "t.json"), "--truth"),
         (("evaluate", "--images", "there", "--models", "r", "--model", "m"), "--models"),
     ],
 )

@@ -19,9 +19,9 @@ SHAPE = (6, 5)
 GREY = (np.arange(30).reshape(SHAPE) * 255 // 29).astype(np.uint8)
 
 
-def png_bytes(image):
+def png_bytes(image, **options):
     stream = io.BytesIO()
-    image.save(stream, "PNG")
+    image.save(stream, "PNG", **options)
     return stream.getvalue()
 
 
@@ -85,6 +85,7 @@ WRONG = {
     "another size": (png_bytes(Image.fromarray(GREY.T)), "6 × 5 pixels, expected 5 × 6"),
     "in colour": (png_bytes(Image.fromarray(COLOURED)), "in colour"),
     "transparent": (png_bytes(Image.fromarray(SEE_THROUGH)), "transparent"),
+    "transparent grey": (png_bytes(Image.fromarray(GREY), transparency=0), "transparent"),
     "black": (png_bytes(Image.fromarray(GREY * 0)), "black"),
     "cut": (png_bytes(Image.fromarray(GREY))[:-30], "damaged"),
     "a JPEG": (b"\xff\xd8\xff\xe0" + bytes(100), "no PNG"),
@@ -141,6 +142,9 @@ def test_arrays_that_are_none_are_refused(tmp_path):
         + b"\n"
     )
     (tmp_path / "text.npy").write_text("hello")
+    for k, header in enumerate((b"{'descr': (((", b"{[]: 1}", b"{'descr': '<f8", b"-" * 9000 + b"1")):
+        start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1)
+        (tmp_path / f"header{k}.npy").write_bytes(start + header + b"\n")
     for path in sorted(tmp_path.iterdir()):
         refused(path, "array|numbers of pairs")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -107,6 +108,8 @@ def changed(result, value):
         {"table": {"columns": [["a"]], "rows": []}},
         {"figures": [{}]},
         {"surprise": 1},
+        {"sentence": "\ud800"},
+        {"warnings": ["\x1b[2J"]},
     ],
 )
 def test_members_that_cannot_be_right_are_refused(result, change):
@@ -131,6 +134,9 @@ def test_only_figures_of_the_folder_are_read(result, name):
 def test_a_figure_that_was_changed_linked_or_made_huge_is_refused(result):
     section, file = told(result), result / "phases" / "one.png"
     whole = file.read_bytes()
+    start = dict(section["figures"][0], sha256=hashlib.sha256(whole[:8]).hexdigest())
+    file.write_bytes(whole[:8])
+    assert "is not the one that was written" in changed(result, {**section, "figures": [start]})
     for data in (whole[:-1], b"<svg>" + whole, whole + bytes(5 << 20)):
         file.write_bytes(data)
         assert "is not the one that was written" in changed(result, section)
