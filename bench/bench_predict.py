@@ -83,7 +83,7 @@ def measure(name: str, judge: CubeJudge, n: int, repeats: int) -> None:
 def start(runtime: str) -> float:
     """CPU seconds of a new process until its first batch is judged."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", FIRST_BATCH.format(runtime=runtime)]
+    command = [sys.executable, "-P", "-c", FIRST_BATCH.format(runtime=runtime)]
     ended = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return float(ended.stdout)
 

@@ -164,7 +164,7 @@ def run_part(folder: Path) -> None:
     out, told = folder / "run", folder / "run.json"
     ions = [str(folder / "specimen.pos"), "--ranges", str(folder / "specimen.rrng")]
     what = ["--host", "Al", "--solute", "Li,Mg", "--out", str(out), "--json", str(told)]
-    wall, cpu, peaks = watched([sys.executable, "-m", "aptstream.cli", "run", *ions, *what])
+    wall, cpu, peaks = watched([sys.executable, "-P", "-m", "aptstream.cli", "run", *ions, *what])
     answer = json.loads(told.read_text())
     stages = {name: round(seconds, 2) for name, seconds in answer["seconds"].items()}
     say("run_wall", wall, "s (wall)", rival=("asked", ASKED["run_wall"]), stages=stages)

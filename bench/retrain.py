@@ -41,7 +41,7 @@ def commands(model: Model, folder: Path) -> list[list[str]]:
         words = [str(folder / names[word]) if word in names else word for word in step.split()]
         made = Path(words[words.index("--out") + 1])
         if not made.exists():
-            steps.append([sys.executable, "-m", "aptstream.cli", *words[1:]])
+            steps.append([sys.executable, "-P", "-m", "aptstream.cli", *words[1:]])
     return steps
 
 
