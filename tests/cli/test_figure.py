@@ -16,8 +16,9 @@ from aptstream.model.networks import ImageNet
 from aptstream.sdm.li2021 import VIEW, make_li2021
 from aptstream.sdm.library import Recipe, Samples, write_library
 
-OF_RUN = [*("specimen", "slice", "spectrum", "sdm", "votes", "sums", "cubes", "order", "sizes", "phases")]
-OF_RUN += [pytest.param(name, marks=pytest.mark.slow) for name in ("planes", "sites", "compare")]
+OF_RUN = [*("slice", "spectrum", "sdm", "votes", "order", "sizes")]
+LONG = ("specimen", "sums", "cubes", "phases", "planes", "sites", "compare")
+OF_RUN += [pytest.param(name, marks=pytest.mark.slow) for name in LONG]
 
 
 @pytest.fixture(scope="module")

@@ -191,6 +191,7 @@ def test_options_that_do_not_belong_together_are_refused(words, message, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_images_are_judged_at_once_by_the_networks_that_are_shipped(tmp_path):
     simulate_experiment(tmp_path, 5, load_model(), silent)  # another specimen than the one they were tested on
     (tmp_path / "png").mkdir()

@@ -113,6 +113,7 @@ def test_planes_stand_normal_to_z_afterwards(source, aligned, tmp_path):
     assert abs(np.exp(2j * np.pi * z / crystal.plane_spacing_nm).mean()) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [Layout(1 << 20, 400, 2, 2), Layout(133, 160, 5, 1)])
 @pytest.mark.parametrize("region", [None, "pole"])
 def test_the_content_does_not_depend_on_blocks(source, tmp_path, monkeypatch, layout, region):

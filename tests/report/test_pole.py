@@ -211,6 +211,7 @@ def test_pairs_along_z_are_counted_as_one_by_one():
 # Files and figures
 
 
+@pytest.mark.slow
 def test_a_found_pole_has_both_pictures(needle_store, poles, tmp_path):
     story = story_of(needle_store.plain, poles[0])
     assert [path.name for path in pole_figures(story, tmp_path / "new")] == ["pole_map.png", "pole_planes.png"]

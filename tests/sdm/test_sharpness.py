@@ -24,7 +24,10 @@ def blur_of(settings, seed=1, astray=0.0):
     return plane_blur(cloud, role, planes, box=box, astray=astray), specimen.plan.distortion
 
 
-@pytest.mark.parametrize(("sigma", "efficiency"), [(0.02, 0.55), (0.03, 0.55), (0.05, 0.45), (0.065, 0.45)])
+OTHERS = [pytest.param(*blur, marks=pytest.mark.slow) for blur in ((0.02, 0.55), (0.05, 0.45), (0.065, 0.45))]
+
+
+@pytest.mark.parametrize(("sigma", "efficiency"), [(0.03, 0.55), *OTHERS])
 def test_the_blur_of_a_known_specimen_is_recovered(sigma, efficiency):
     # planes blurred by 0.065 nm are the last that can be seen: they take more ions
     size = (24, 24, 30) if sigma < 0.06 else (30, 30, 40)
@@ -32,6 +35,7 @@ def test_the_blur_of_a_known_specimen_is_recovered(sigma, efficiency):
     assert blur_of(settings, astray=0.01)[0].sigma_nm == pytest.approx(sigma, rel=0.06)
 
 
+@pytest.mark.slow
 def test_the_bow_of_the_planes_is_told_from_their_blur():
     flat = Settings(size_nm=(24, 24, 30), tilt_deg=0.0, bow_deg=0.0)
     bowed = Settings(size_nm=(24, 24, 30), tilt_deg=0.0, bow_deg=2.0)
