@@ -260,8 +260,8 @@ def _minutes(record: Record) -> str:
 
 
 def _power(value: float) -> str:
-    """Write a loss: below what is recorded it is called so."""
-    return "< 10⁻⁶" if value < 1e-6 else f"{value:.2g}"
+    """Write a loss: what the last digit that is recorded cannot tell from none is called so."""
+    return "≤ 10⁻⁶" if value <= 1e-6 else f"{value:.2g}"
 
 
 def _percent(value: float | None) -> str:
