@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import gc
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -148,3 +150,18 @@ def s3_bucket():
         yield "s3://specimens"
         fsspec.get_filesystem_class("s3").clear_instance_cache()
     server.stop()
+
+
+@pytest.fixture
+def no_tensorflow(monkeypatch):
+    """A Python in which TensorFlow is not installed."""
+    real = builtins.__import__
+
+    def refuse(name, *arguments, **keywords):
+        if name.split(".")[0] in ("tensorflow", "keras"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    for name in [name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras")]:
+        monkeypatch.delitem(sys.modules, name)

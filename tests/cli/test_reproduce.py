@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import csv
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -141,21 +139,6 @@ def test_measured_images_take_the_experimental_side(images, tmp_path):
     model = load_model(out / "models" / "case-2.aptmodel")
     assert model.provenance["dictionary"]["n_real"] == 10
     assert made["case-2"].facts["n_parameters"] == 1_666_881
-
-
-@pytest.fixture
-def no_tensorflow(monkeypatch):
-    """A Python in which TensorFlow is not installed."""
-    real = builtins.__import__
-
-    def refuse(name, *arguments, **keywords):
-        if name.split(".")[0] in ("tensorflow", "keras"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    for name in [name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras")]:
-        monkeypatch.delitem(sys.modules, name)
 
 
 def test_without_tensorflow_nothing_is_begun(no_tensorflow, tmp_path):

@@ -1,8 +1,6 @@
 """Training: the light runtime equals TensorFlow, one seed gives one network, and scores mean what they say."""
 
-import builtins
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,21 +31,6 @@ TINY = Preset(
     cut=0.4,
     min_voxels=4,
 )
-
-
-@pytest.fixture
-def no_tensorflow(monkeypatch):
-    """A Python in which TensorFlow is not installed."""
-    real = builtins.__import__
-
-    def refuse(name, *arguments, **keywords):
-        if name.split(".")[0] in ("tensorflow", "keras"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    for name in [name for name in sys.modules if name.split(".")[0] in ("tensorflow", "keras")]:
-        monkeypatch.delitem(sys.modules, name)
 
 
 def test_without_tensorflow_the_error_says_how_to_get_it(no_tensorflow, tmp_path):
